@@ -1,0 +1,117 @@
+/**
+ * Every environment variable Millrace reads: name, unit in the name, default, meaning. This list is the source of
+ * docs/configuration.md. Nothing else in the project may read process.env.
+ */
+import { z } from 'zod'
+
+const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
+const redisUrl = z.url({ protocol: /^rediss?$/ })
+
+export const environmentSchema = z.object({
+  HOST: z.string().min(1).default('127.0.0.1').describe('Address the gateway listens on'),
+  PORT: int(0, 65535).default(8080).describe('Port the gateway listens on; 0 picks a free one'),
+  METRICS_HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address of the worker’s metrics and health port'),
+  METRICS_PORT: int(0, 65535)
+    .default(0)
+    .describe('Port of the worker’s metrics and health; 0 picks a free one'),
+  QUEUE_REDIS_URL: redisUrl
+    .default('redis://127.0.0.1:6390')
+    .describe('Redis for records and BullMQ: noeviction, AOF everysec'),
+  CACHE_REDIS_URL: redisUrl
+    .default('redis://127.0.0.1:6391')
+    .describe('Redis for results and claims: allkeys-lfu, no persistence'),
+  MILLRACE_CONFIG: z.string().min(1).default('millrace.json').describe('The file that names the models'),
+  MILLRACE_MODELS: z
+    .string()
+    .default('')
+    .describe('Aliases this worker serves, separated by commas; empty: every model of millrace.json'),
+  MILLRACE_DATA_DIR: z
+    .string()
+    .min(1)
+    .default('.millrace')
+    .describe('Folder for downloaded models and local data'),
+  ADMIN_KEY: z
+    .string()
+    .default('')
+    .describe(
+      'Key for /admin/queues (as the password of basic authentication); empty: loopback only, no key',
+    ),
+  DASHBOARD_WRITABLE: flag
+    .default(false)
+    .describe('Lets bull-board change queues; it only shows them otherwise'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('Log level'),
+  CACHE_SCOPE: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/)
+    .default('shared')
+    .describe('Scope in every content key: results are shared inside one scope only'),
+  BODY_LIMIT_BYTES: int(1024, 1 << 28)
+    .default(4 << 20)
+    .describe('Largest request body'),
+  MAX_ITEMS: int(1, 65536).default(2048).describe('Most items one job may hold'),
+  MAX_INPUT_CHARS: int(1, 1 << 24)
+    .default(100_000)
+    .describe('Most characters one input may hold'),
+  CHUNK_ITEMS: int(1, 1024).default(32).describe('Items that travel together as one BullMQ job'),
+  JOB_TTL_S: int(10, 30 * 86_400)
+    .default(3600)
+    .describe('How long a job can be read after it was accepted or settled'),
+  KNOWN_JOB_TTL_S: int(1, 86_400)
+    .default(60)
+    .describe('How long a job answered in full at submit can be read again'),
+  JOB_DEADLINE_S: int(1, 7 * 86_400)
+    .default(600)
+    .describe('A job not taken by a worker this long after its submit expires'),
+  WAIT_LIMIT_S: int(1, 300).default(60).describe('Longest `Prefer: wait=N` that is honoured'),
+  QUEUE_LIMIT_CHUNKS: int(1, 10_000_000)
+    .default(10_000)
+    .describe('Chunks waiting above which a submit is refused'),
+  QUEUE_MEMORY_LIMIT: z.coerce
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.8)
+    .describe('Share of the queue Redis’ maxmemory above which a submit is refused'),
+  LRU_BYTES: int(0, 1 << 32)
+    .default(64 << 20)
+    .describe('In-process result cache of a gateway'),
+  RESULT_TTL_S: int(1, 365 * 86_400)
+    .default(7 * 86_400)
+    .describe('How long a result may stay in the shared cache'),
+  CLAIM_LEASE_MS: int(500, 600_000)
+    .default(10_000)
+    .describe('Lease of a claim; renewed while its item is computed'),
+  LOCK_MS: int(1000, 600_000)
+    .default(10_000)
+    .describe('BullMQ lock of a chunk; renewed while it is worked on'),
+  STALLED_CHECK_MS: int(500, 600_000)
+    .default(5000)
+    .describe('How often workers look for chunks of dead workers'),
+  CHUNK_ATTEMPTS: int(1, 20).default(3).describe('Tries of a chunk before its items fail'),
+  BATCH_TOKENS: int(1, 1 << 20)
+    .default(256)
+    .describe('Largest padded token area (longest × count) of a batch'),
+  BATCH_ITEMS: int(1, 4096).default(32).describe('Most items of a batch'),
+  BATCH_TIMEOUT_MS: int(100, 3_600_000)
+    .default(30_000)
+    .describe('A model process busier than this with one batch is killed'),
+  MODEL_PROCESSES: int(1, 64).default(1).describe('Model processes per model and worker'),
+  MODEL_THREADS: int(1, 256).default(1).describe('Intra-op threads of one model process'),
+  STRICT_BATCHING: flag
+    .default(false)
+    .describe('Refuse a model whose answers depend on its batch, instead of running it one item at a time'),
+  STOP_TIMEOUT_MS: int(100, 600_000).default(25_000).describe('Longest graceful stop'),
+  CONSUME_PROOF_MS: int(5000, 3_600_000)
+    .default(30_000)
+    .describe('A worker that has room but fetched nothing for this long while chunks wait exits'),
+})
+
+export type Environment = z.infer<typeof environmentSchema>
