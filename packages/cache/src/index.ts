@@ -1,1 +1,16 @@
-export {}
+export { type ContentKeyParts, contentKey, keyMaker } from './content-key.js'
+export {
+  decodeResult,
+  encodeError,
+  encodeVector,
+  type ItemResult,
+  isErrorResult,
+  vectorBytes,
+} from './item-result.js'
+export {
+  type CacheEvent,
+  type GetOrClaim,
+  type Lookup,
+  ResultCache,
+  type ResultCacheOptions,
+} from './result-cache.js'

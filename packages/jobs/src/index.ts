@@ -1,1 +1,34 @@
-export {}
+export {
+  ChunkConsumer,
+  type ChunkConsumerOptions,
+  type ChunkDelivery,
+  type ConsumerEvent,
+} from './chunk-consumer.js'
+export {
+  type ChunkData,
+  ChunkQueues,
+  type ChunkQueuesOptions,
+  chunkJobId,
+  type Depth,
+  queuePrefix,
+} from './chunk-queues.js'
+export { announceEveryMs, type Fleet, FleetRegistry, type WorkerAnnouncement } from './fleet-registry.js'
+export {
+  type ChunkResult,
+  JobStore,
+  type JobStoreOptions,
+  type StoreOutcome,
+  type TakenChunk,
+} from './job-store.js'
+export {
+  freshProgress,
+  type JobFacts,
+  type JobProgress,
+  type KnownJob,
+  type NewJob,
+  type SlotInput,
+  type StoredJob,
+  storedJob,
+} from './record.js'
+export { SettledChannel, type SettledChannelOptions, settledChannel } from './settled-channel.js'
+export { encodeSettled, inlineLimitBytes, type SettledJob } from './settled-message.js'

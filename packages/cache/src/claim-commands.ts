@@ -1,0 +1,26 @@
+/** The claim scripts as typed commands of an ioredis client. One script, one file; see scripts/. */
+import { readFileSync } from 'node:fs'
+import type { Redis, Result } from 'ioredis'
+
+declare module 'ioredis' {
+  // The names are ioredis's: a command defined from a script, and its form that answers with bytes.
+  interface RedisCommander<Context> {
+    mrGetOrClaimBuffer(
+      result: string,
+      claim: string,
+      owner: string,
+      leaseMs: number,
+    ): Result<Buffer | number, Context>
+    mrRenewClaim(claim: string, owner: string, leaseMs: number): Result<number, Context>
+    mrReleaseClaim(claim: string, owner: string): Result<number, Context>
+  }
+}
+
+// Relative to this file, both where it is written and where it is built: scripts are not copied.
+const script = (name: string) => readFileSync(new URL(`../src/scripts/${name}.lua`, import.meta.url), 'utf8')
+
+export function defineClaimCommands(redis: Redis): void {
+  redis.defineCommand('mrGetOrClaim', { numberOfKeys: 2, lua: script('get-or-claim') })
+  redis.defineCommand('mrRenewClaim', { numberOfKeys: 1, lua: script('renew-claim') })
+  redis.defineCommand('mrReleaseClaim', { numberOfKeys: 1, lua: script('release-claim') })
+}

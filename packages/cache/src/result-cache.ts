@@ -1,0 +1,171 @@
+/**
+ * The result cache: an in-process LRU over the cache Redis, and claims. It may forget, or be away, at any moment: that
+ * is a miss and an event, never an error, because a miss only costs a computation.
+ */
+import { closeRedis, firstReady, openRedis, type RedisEvent, settingFaults } from '@millrace/redis'
+import type { Redis } from 'ioredis'
+import { LRUCache } from 'lru-cache'
+import { defineClaimCommands } from './claim-commands.js'
+import { isResult } from './item-result.js'
+
+export type CacheEvent = RedisEvent | { type: 'cache-skipped'; operation: string; error: Error }
+
+export interface ResultCacheOptions {
+  url: string
+  /** Size of the in-process cache in bytes; 0 for none. */
+  lruBytes: number
+  /** How long a result may stay in Redis. */
+  ttlS: number
+  on?: ((event: CacheEvent) => void) | undefined
+}
+
+export type GetOrClaim = { state: 'hit'; value: Buffer } | { state: 'claimed' } | { state: 'busy' }
+
+/** What one lookup cost and gave, for metrics: keys found in process, in Redis, nowhere. */
+export interface Lookup {
+  values: (Buffer | undefined)[]
+  lruHits: number
+  redisHits: number
+}
+
+/** A cached value may be looked up long after the request that brought it: per entry, what Map and key cost. */
+const lruEntryOverheadBytes = 200
+const commandTimeoutMs = 500
+
+export class ResultCache {
+  readonly #redis: Redis
+  readonly #lru: LRUCache<string, Buffer> | undefined
+  readonly #ttlMs: number
+  readonly #on: (event: CacheEvent) => void
+
+  private constructor(redis: Redis, options: ResultCacheOptions) {
+    this.#redis = redis
+    this.#ttlMs = options.ttlS * 1000
+    this.#on = options.on ?? (() => {})
+    this.#lru =
+      options.lruBytes === 0
+        ? undefined
+        : new LRUCache({
+            maxSize: options.lruBytes,
+            sizeCalculation: (value) => value.byteLength + lruEntryOverheadBytes,
+          })
+  }
+
+  /** Resolves within about 2 s even when Redis is away; it then connects in the background. */
+  static async connect(options: ResultCacheOptions): Promise<ResultCache> {
+    const redis = openRedis({
+      url: options.url,
+      role: 'cache',
+      failFast: true,
+      autoPipelining: true,
+      commandTimeoutMs,
+      on: options.on,
+    })
+    defineClaimCommands(redis)
+    await firstReady(redis, 2000)
+    return new ResultCache(redis, options)
+  }
+
+  get healthy(): boolean {
+    return this.#redis.status === 'ready'
+  }
+
+  /** Sentences to say aloud at start. @throws when Redis is away */
+  settingFaults(): Promise<string[]> {
+    return settingFaults(this.#redis, 'cache')
+  }
+
+  /** The values that the LRU or one MGET knows, in the keys' order. */
+  async getMany(keys: readonly string[]): Promise<Lookup> {
+    const values: (Buffer | undefined)[] = keys.map((key) => this.#lru?.get(key))
+    const missing: number[] = []
+    for (let i = 0; i < keys.length; i++) if (values[i] === undefined) missing.push(i)
+    const lruHits = keys.length - missing.length
+    if (missing.length === 0) return { values, lruHits, redisHits: 0 }
+    let redisHits = 0
+    const found = await this.#attempt('get', () =>
+      this.#redis.mgetBuffer(missing.map((i) => resultKey(keys[i] ?? ''))),
+    )
+    for (const [at, bytes] of (found ?? []).entries()) {
+      const i = missing[at]
+      const key = i === undefined ? undefined : keys[i]
+      if (i === undefined || key === undefined || !bytes || !isResult(bytes)) continue
+      const value = owned(bytes)
+      this.#lru?.set(key, value)
+      values[i] = value
+      redisHits += 1
+    }
+    return { values, lruHits, redisHits }
+  }
+
+  /** Stores results; one pipeline. */
+  async setMany(entries: readonly { key: string; value: Buffer }[]): Promise<void> {
+    if (entries.length === 0) return
+    const pipeline = this.#redis.pipeline()
+    for (const { key, value } of entries) pipeline.set(resultKey(key), value, 'PX', this.#ttlMs)
+    await this.#attempt('set', () => pipeline.exec())
+  }
+
+  /**
+   * For each key its result, or the claim to compute it, or the news that another owner is computing it. With Redis
+   * away everything counts as claimed: computing twice is allowed, losing work is not.
+   */
+  async getOrClaim(keys: readonly string[], owner: string, leaseMs: number): Promise<GetOrClaim[]> {
+    if (keys.length === 0) return []
+    const answers = await this.#attempt('claim', () =>
+      Promise.all(
+        keys.map((key) => this.#redis.mrGetOrClaimBuffer(resultKey(key), claimKey(key), owner, leaseMs)),
+      ),
+    )
+    if (answers === undefined) return keys.map(() => ({ state: 'claimed' }))
+    return answers.map((answer) => {
+      if (typeof answer === 'number') return { state: answer === 1 ? 'claimed' : 'busy' }
+      return isResult(answer) ? { state: 'hit', value: owned(answer) } : { state: 'claimed' }
+    })
+  }
+
+  async renewClaims(keys: Iterable<string>, owner: string, leaseMs: number): Promise<void> {
+    await this.#attempt('renew', () =>
+      Promise.all(Array.from(keys, (key) => this.#redis.mrRenewClaim(claimKey(key), owner, leaseMs))),
+    )
+  }
+
+  async releaseClaims(keys: Iterable<string>, owner: string): Promise<void> {
+    await this.#attempt('release', () =>
+      Promise.all(Array.from(keys, (key) => this.#redis.mrReleaseClaim(claimKey(key), owner))),
+    )
+  }
+
+  async close(): Promise<void> {
+    await closeRedis(this.#redis)
+  }
+
+  async #attempt<T>(operation: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      this.#on({
+        type: 'cache-skipped',
+        operation,
+        error: error instanceof Error ? error : new Error(String(error)),
+      })
+      return undefined
+    }
+  }
+}
+
+// One hash tag for both: a script reads and writes the two together, on Redis Cluster as well.
+function resultKey(key: string): string {
+  return `mr:{${key}}:result`
+}
+
+function claimKey(key: string): string {
+  return `mr:{${key}}:claim`
+}
+
+/** Copied out of the reply's socket buffer, which one cached value would otherwise keep alive. */
+function owned(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  copy.set(bytes)
+  return copy
+}

@@ -1,0 +1,201 @@
+/**
+ * The consuming side of BullMQ: fetches one chunk at a time while the worker has room, keeps the locks of all chunks in
+ * hand alive, and hands each to `handle`. We fetch by hand, not through BullMQ's own loop, for two reasons: how many
+ * chunks to hold is a matter of their tokens, not of a count; and our own clock on the last fetch proves that we consume.
+ */
+import { openRedis, type RedisEvent } from '@millrace/redis'
+import { type Job, Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { type ChunkData, queueName, queuePrefix } from './chunk-queues.js'
+
+/** A chunk in hand. Exactly one of complete, fail, giveBack ends it; each swallows the loss of its lock. */
+export interface ChunkDelivery {
+  readonly jobId: string
+  readonly chunk: number
+  /** Which try this is, from 1. */
+  readonly attempt: number
+  /** Whether BullMQ will not try again after this one. */
+  readonly lastAttempt: boolean
+  /** Set when BullMQ gave the chunk up because its workers died again and again. */
+  readonly givenUp: string | undefined
+  complete(): Promise<void>
+  /** Puts it back with a delay, or ends it where this was the last try. */
+  fail(error: Error): Promise<void>
+  /** Puts it back at the head of the queue, at once, without counting as a try. */
+  giveBack(): Promise<void>
+}
+
+export type ConsumerEvent =
+  | RedisEvent
+  | { type: 'locks-lost'; model: string; chunks: string[] }
+  | { type: 'consumer-error'; model: string; error: Error }
+
+export interface ChunkConsumerOptions {
+  url: string
+  model: string
+  /** Shown on the dashboard beside each chunk. */
+  workerId: string
+  lockMs: number
+  stalledCheckMs: number
+  hasRoom: () => boolean
+  /** Must not throw; resolves when the delivery has ended. */
+  handle: (delivery: ChunkDelivery) => Promise<void>
+  now: () => number
+  on?: ((event: ConsumerEvent) => void) | undefined
+}
+
+/** A worker that dies takes its chunks along once; more often, and the chunk itself is to blame. */
+const maxStalledCount = 5
+const blockS = 2
+const retryDelayMs = 500
+
+export class ChunkConsumer {
+  readonly #options: ChunkConsumerOptions
+  readonly #redis: Redis
+  readonly #worker: Worker<ChunkData>
+  readonly #inHand = new Map<string, string>()
+  readonly #handling = new Set<Promise<void>>()
+  #renewal: NodeJS.Timeout | undefined
+  #fetching: Promise<void> | undefined
+  #stopped = false
+  #wake: (() => void) | undefined
+  #fetches = 0
+  #lastFetchMs: number
+
+  constructor(options: ChunkConsumerOptions) {
+    this.#options = options
+    this.#lastFetchMs = options.now()
+    this.#redis = openRedis({ url: options.url, role: 'queue', failFast: false, on: options.on })
+    this.#worker = new Worker<ChunkData>(queueName, null, {
+      connection: this.#redis,
+      prefix: queuePrefix(options.model),
+      name: options.workerId,
+      autorun: false,
+      lockDuration: options.lockMs,
+      stalledInterval: options.stalledCheckMs,
+      maxStalledCount,
+      drainDelay: blockS,
+      skipLockRenewal: true,
+    })
+    this.#worker.on('error', (error) => options.on?.({ type: 'consumer-error', model: options.model, error }))
+  }
+
+  start(): void {
+    if (this.#fetching || this.#stopped) return
+    this.#fetching = this.#fetchLoop()
+    this.#worker.startStalledCheckTimer().catch((error: Error) => this.#complain(error))
+    this.#renewal = setInterval(() => this.#renewLocks(), this.#options.lockMs / 3)
+  }
+
+  /** Milliseconds since Redis last answered a fetch; 0 while there is no room to fetch into. */
+  get silentMs(): number {
+    return this.#options.hasRoom() ? this.#options.now() - this.#lastFetchMs : 0
+  }
+
+  /** Whether the connection stands: silence while Redis is away is not the consumer's fault. */
+  get connected(): boolean {
+    return this.#redis.status === 'ready'
+  }
+
+  get chunksInHand(): number {
+    return this.#inHand.size
+  }
+
+  /** Says that there may be room again. */
+  roomChanged(): void {
+    this.#wake?.()
+  }
+
+  /** Fetches nothing more. What is in hand goes on; what a fetch still brings is given back at once. */
+  stopFetching(): void {
+    this.#stopped = true
+    this.#wake?.()
+  }
+
+  /** Stops, waits at most `limitMs` for what is in hand, and closes. Safe to call twice. */
+  async close(limitMs: number): Promise<void> {
+    this.stopFetching()
+    await settledWithin(Promise.allSettled(this.#handling), limitMs)
+    clearInterval(this.#renewal)
+    // Forced: a polite close waits for a blocked fetch; this ends the connection under it.
+    await settledWithin(this.#worker.close(true), 2000)
+    await settledWithin(this.#fetching ?? Promise.resolve(), 2000)
+    this.#redis.disconnect()
+  }
+
+  async #fetchLoop(): Promise<void> {
+    while (!this.#stopped) {
+      if (!this.#options.hasRoom()) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+        this.#lastFetchMs = this.#options.now()
+        continue
+      }
+      try {
+        await this.#fetchOne()
+        this.#lastFetchMs = this.#options.now()
+      } catch (error) {
+        if (this.#stopped) return
+        this.#complain(error)
+        await new Promise((resolve) => setTimeout(resolve, retryDelayMs))
+      }
+    }
+  }
+
+  async #fetchOne(): Promise<void> {
+    const token = `${this.#options.workerId}:${this.#fetches++}`
+    const job = await this.#worker.getNextJob(token, { block: true })
+    if (!job?.id) return
+    const delivery = this.#delivery(job, job.id, token)
+    if (this.#stopped) return delivery.giveBack()
+    this.#inHand.set(job.id, token)
+    const handling = this.#options.handle(delivery).finally(() => this.#handling.delete(handling))
+    this.#handling.add(handling)
+  }
+
+  #delivery(job: Job<ChunkData>, id: string, token: string): ChunkDelivery {
+    const end = async (work: () => Promise<unknown>) => {
+      this.#inHand.delete(id)
+      // A lost lock means that another worker has the chunk now; the record decides, so this is no fault.
+      await work().catch((error: Error) => this.#complain(error))
+    }
+    return {
+      jobId: job.data.job,
+      chunk: job.data.chunk,
+      attempt: job.attemptsStarted,
+      lastAttempt: job.attemptsMade + 1 >= (job.opts.attempts ?? 1),
+      givenUp: job.deferredFailure,
+      complete: () => end(() => job.moveToCompleted(1, token, false)),
+      fail: (error) => end(() => job.moveToFailed(error, token, false)),
+      giveBack: () => end(() => job.moveToWait(token)),
+    }
+  }
+
+  #renewLocks(): void {
+    if (this.#inHand.size === 0) return
+    const ids = [...this.#inHand.keys()]
+    this.#worker.extendJobLocks(ids, [...this.#inHand.values()], this.#options.lockMs).then(
+      (lost) => {
+        const chunks = lost.filter((id) => this.#inHand.has(id))
+        if (chunks.length > 0) this.#options.on?.({ type: 'locks-lost', model: this.#options.model, chunks })
+      },
+      (error: Error) => this.#complain(error),
+    )
+  }
+
+  #complain(error: unknown): void {
+    if (this.#stopped && this.#redis.status !== 'ready') return
+    const fault = error instanceof Error ? error : new Error(String(error))
+    this.#options.on?.({ type: 'consumer-error', model: this.#options.model, error: fault })
+  }
+}
+
+async function settledWithin(work: Promise<unknown>, limitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limitMs)
+  })
+  await Promise.race([work.catch(() => {}), limit])
+  clearTimeout(timer)
+}

@@ -1,0 +1,183 @@
+/**
+ * The record: what a job is, as it lies in the queue Redis. Pure: how fields are named, written and read back; the
+ * commands that move it are in job-store.ts.
+ */
+import type { ItemError, JobStatus } from '@millrace/contracts'
+import { z } from 'zod'
+
+/** What a job is made of; written once at submit and never changed. Times are Unix milliseconds. */
+export interface JobFacts {
+  id: string
+  model: string
+  scope: string
+  requestId: string
+  /** Whether the client gave `input` (one result) or `inputs` (an array). */
+  single: boolean
+  encoding: 'float' | 'base64'
+  truncate: boolean
+  /** `slots[i]` is the distinct input that item i uses; duplicates share a slot. */
+  slots: readonly number[]
+  /** Distinct inputs, and how many of them the cache knew at submit. */
+  slotCount: number
+  knownCount: number
+  createdAtMs: number
+  deadlineAtMs: number
+  /** How long the job can be read after it is settled. */
+  ttlMs: number
+}
+
+/** A slot and its exact input, as queued. */
+export interface SlotInput {
+  slot: number
+  input: string
+}
+
+export interface NewJob extends JobFacts {
+  /** Results known from the cache at submit, by slot: kept, because a cache may forget. */
+  known: ReadonlyMap<number, Buffer>
+  /** What is queued, already cut into chunks. At least one chunk. */
+  chunks: readonly (readonly SlotInput[])[]
+}
+
+/** The part of a record that changes while the job lives. */
+export interface JobProgress {
+  status: JobStatus
+  startedAtMs: number | null
+  completedAtMs: number | null
+  attempts: number
+  chunks: number
+  chunksDone: number
+  /** Distinct inputs that a worker found in the cache, or joined while another worker computed them. */
+  hits: number
+  joined: number
+  tokenizeUs: number
+  predictUs: number
+  /** Largest batch that held an item of this job. */
+  batchSize: number
+  error: ItemError | null
+}
+
+export interface StoredJob extends JobFacts, JobProgress {
+  kind: 'stored'
+  /** Until when it can be read, while it is settled or waits. */
+  expiresAtMs: number
+  /** Item result bytes by slot. */
+  outputs: ReadonlyMap<number, Buffer>
+}
+
+/** A job answered in full at submit: it points at content keys, and holds its inputs in case the cache forgets. */
+export interface KnownJob {
+  kind: 'known'
+  id: string
+  model: string
+  scope: string
+  requestId: string
+  single: boolean
+  encoding: 'float' | 'base64'
+  truncate: boolean
+  slots: readonly number[]
+  /** Content key and exact input of each slot. */
+  keys: readonly string[]
+  inputs: readonly string[]
+  createdAtMs: number
+  expiresAtMs: number
+}
+
+const jobKey = (id: string, part: string) => `mr:{${id}}:${part}`
+
+/** Every key of a job, in one hash tag. */
+export function keysOf(id: string): { record: string; inputs: string; outputs: string; known: string } {
+  return {
+    record: jobKey(id, 'record'),
+    inputs: jobKey(id, 'in'),
+    outputs: jobKey(id, 'out'),
+    known: jobKey(id, 'known'),
+  }
+}
+
+/** Life of a record that nobody has settled: as long as it may wait, then as long as it may be read. */
+export function unsettledLifeMs(facts: JobFacts): number {
+  return facts.deadlineAtMs - facts.createdAtMs + facts.ttlMs
+}
+
+export function factsOf(job: NewJob): JobFacts {
+  const { known: _known, chunks: _chunks, ...facts } = job
+  return facts
+}
+
+export function parseFacts(json: string): JobFacts {
+  return JSON.parse(json) as JobFacts
+}
+
+export function chunkPayload(chunk: readonly SlotInput[]): string {
+  return JSON.stringify(chunk.map(({ slot, input }) => [slot, input]))
+}
+
+export function parseChunk(payload: string): SlotInput[] {
+  return (JSON.parse(payload) as [number, string][]).map(([slot, input]) => ({ slot, input }))
+}
+
+/** The state of a job that was accepted this moment. */
+export function freshProgress(chunks: number): JobProgress {
+  return {
+    status: 'queued',
+    startedAtMs: null,
+    completedAtMs: null,
+    attempts: 0,
+    chunks,
+    chunksDone: 0,
+    hits: 0,
+    joined: 0,
+    tokenizeUs: 0,
+    predictUs: 0,
+    batchSize: 0,
+    error: null,
+  }
+}
+
+/** Facts, progress and outputs put together as one job. */
+export function storedJob(
+  facts: JobFacts,
+  progress: JobProgress,
+  outputs: ReadonlyMap<number, Buffer>,
+): StoredJob {
+  const expiresAtMs =
+    progress.completedAtMs === null
+      ? facts.createdAtMs + unsettledLifeMs(facts)
+      : progress.completedAtMs + facts.ttlMs
+  return { kind: 'stored', ...facts, ...progress, expiresAtMs, outputs }
+}
+
+const count = z.coerce.number().default(0)
+const fieldsSchema = z.object({
+  status: z.enum(['queued', 'processing', 'succeeded', 'failed', 'canceled', 'expired']),
+  started: z.coerce.number().nullable().default(null),
+  completed: z.coerce.number().nullable().default(null),
+  attempts: count,
+  chunks: count,
+  chunksDone: count,
+  hits: count,
+  joined: count,
+  tokenizeUs: count,
+  predictUs: count,
+  batchSize: count,
+  error: z.string().nullable().default(null),
+})
+
+/** Reads the changing part of a record from its Redis fields. @throws ZodError on a record this code did not write */
+export function progressOf(fields: Record<string, string>): JobProgress {
+  const { started, completed, error, ...rest } = fieldsSchema.parse(fields)
+  return {
+    ...rest,
+    startedAtMs: started,
+    completedAtMs: completed,
+    error: error === null ? null : (JSON.parse(error) as ItemError),
+  }
+}
+
+/** A flat list of fields and values, as scripts answer it, as an object. */
+export function fieldsOfFlat(flat: readonly (string | Buffer)[]): Record<string, string> {
+  const fields: Record<string, string> = {}
+  for (let i = 0; i + 1 < flat.length; i += 2) fields[String(flat[i])] = String(flat[i + 1])
+  return fields
+}

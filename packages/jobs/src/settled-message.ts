@@ -1,0 +1,52 @@
+/**
+ * What a worker tells every gateway when jobs are settled: one message per batch, small results in it.
+ *
+ * Layout: uint32 LE length of a JSON header, the header (a list of jobs with the sizes of their results), then the
+ * results' bytes in the header's order.
+ */
+import type { JobProgress } from './record.js'
+
+export interface SettledJob {
+  jobId: string
+  progress: JobProgress
+  /** All results by slot where they are small enough to travel; else the reader asks the record. */
+  outputs: ReadonlyMap<number, Buffer> | null
+}
+
+/** Results up to this size travel in the message: some five embeddings of 384 numbers. */
+export const inlineLimitBytes = 8192
+
+interface Header {
+  jobId: string
+  progress: JobProgress
+  sizes: [slot: number, bytes: number][] | null
+}
+
+export function encodeSettled(jobs: readonly SettledJob[]): Buffer {
+  const header: Header[] = jobs.map(({ jobId, progress, outputs }) => ({
+    jobId,
+    progress,
+    sizes: outputs && [...outputs].map(([slot, bytes]) => [slot, bytes.length]),
+  }))
+  const json = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(json.length)
+  return Buffer.concat([length, json, ...jobs.flatMap(({ outputs }) => [...(outputs?.values() ?? [])])])
+}
+
+/** @param wanted only these jobs are cut out; the rest is passed over */
+export function decodeSettled(message: Buffer, wanted: (jobId: string) => boolean): SettledJob[] {
+  const headerEnd = 4 + message.readUInt32LE(0)
+  const header = JSON.parse(message.toString('utf8', 4, headerEnd)) as Header[]
+  const jobs: SettledJob[] = []
+  let at = headerEnd
+  for (const { jobId, progress, sizes } of header) {
+    const outputs = new Map<number, Buffer>()
+    for (const [slot, bytes] of sizes ?? []) {
+      outputs.set(slot, message.subarray(at, at + bytes))
+      at += bytes
+    }
+    if (wanted(jobId)) jobs.push({ jobId, progress, outputs: sizes && outputs })
+  }
+  return jobs
+}

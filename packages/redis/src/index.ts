@@ -1,0 +1,11 @@
+export {
+  closeRedis,
+  firstReady,
+  type OpenRedisOptions,
+  openRedis,
+  type RedisEvent,
+  type RedisRole,
+  redisOptions,
+  retryDelayMs,
+} from './connection.js'
+export { memoryUse, settingFaults } from './settings.js'
