@@ -103,7 +103,11 @@ export class ResultCache {
     if (entries.length === 0) return
     const pipeline = this.#redis.pipeline()
     for (const { key, value } of entries) pipeline.set(resultKey(key), value, 'PX', this.#ttlMs)
-    await this.#attempt('set', () => pipeline.exec())
+    await this.#attempt('set', async () => {
+      // A pipeline resolves even where its commands failed.
+      const fault = (await pipeline.exec())?.find(([error]) => error)?.[0]
+      if (fault) throw fault
+    })
   }
 
   /**

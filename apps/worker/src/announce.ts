@@ -1,0 +1,35 @@
+/** Tells the fleet every few seconds that this worker is up, what it serves and how much it has done. */
+import { announceEveryMs, type FleetRegistry } from '@millrace/jobs'
+import type { Emit } from './events.js'
+import type { ServedModel } from './serve-model.js'
+
+export interface Announcer {
+  close(): Promise<void>
+}
+
+export async function announceWorker(options: {
+  registry: FleetRegistry
+  workerId: string
+  models: readonly ServedModel[]
+  startedAtMs: number
+  emit: Emit
+}): Promise<Announcer> {
+  const { registry, workerId, models, startedAtMs, emit } = options
+  const facts = new Map(models.map(({ alias, facts }) => [alias, facts]))
+  const announce = async () => {
+    const done = Object.fromEntries(
+      models.map(({ alias, done }) => [alias, { chunksDone: done.chunks, itemsDone: done.items }]),
+    )
+    await registry
+      .announce({ id: workerId, startedAtMs, models: done }, facts)
+      .catch((error: Error) => emit({ type: 'announce-failed', error }))
+  }
+  await announce()
+  const timer = setInterval(announce, announceEveryMs)
+  return {
+    close: async () => {
+      clearInterval(timer)
+      await registry.withdraw(workerId).catch((error: Error) => emit({ type: 'announce-failed', error }))
+    },
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * Items to results: asks the cache once more, claims what is missing, joins what is being computed here or elsewhere,
+ * and drives the batcher and the model with the rest. Knows content keys and inputs; knows nothing of jobs or BullMQ.
+ */
+import type { Batch, MicroBatcher } from '@millrace/batching'
+import { encodeError, encodeVector, type ResultCache } from '@millrace/cache'
+import { MillraceError } from '@millrace/contracts'
+import type { EncodedItem, LoadedModel } from '@millrace/model'
+import type { Claims } from './claims.js'
+import type { Emit } from './events.js'
+import { GivenBack } from './given-back.js'
+
+export interface ItemRequest {
+  key: string
+  input: string
+  truncate: boolean
+}
+
+/** The forward pass that computed an item; one object per batch, so that its time is counted once. */
+export interface ItemBatch {
+  size: number
+  predictMs: number
+}
+
+export interface ItemAnswer {
+  bytes: Buffer
+  via: 'hit' | 'joined' | 'computed'
+  tokenizeMs: number
+  batch: ItemBatch | null
+}
+
+interface Pending extends ItemRequest {
+  encoded: EncodedItem
+  tokenizeMs: number
+  busySinceMs: number
+  resolve: (answer: ItemAnswer) => void
+  reject: (error: unknown) => void
+}
+
+export interface ComputeItemsOptions {
+  alias: string
+  model: LoadedModel
+  batcher: MicroBatcher<Pending>
+  cache: ResultCache
+  claims: Claims
+  /** How long another worker's claim is waited for before we compute the item ourselves. */
+  busyLimitMs: number
+  now: () => number
+  emit: Emit
+  /** Called when a batch left, and there may be room for more chunks. */
+  onRoom: () => void
+  /** Called when the model can no longer be run here. */
+  onModelLost: (error: Error) => void
+}
+
+export type PendingItem = Pending
+
+/** How often claims of others are looked at again: short beside a forward pass, long beside a round trip. */
+const busyPollMs = 20
+
+export class ItemComputer {
+  readonly #options: ComputeItemsOptions
+  /** By content key: what this worker is getting right now, so that two of its jobs never compute one item twice. */
+  readonly #inFlight = new Map<string, Promise<ItemAnswer>>()
+  readonly #busy = new Set<Pending>()
+  #batchesOut = 0
+  #busyTimer: NodeJS.Timeout | undefined
+  #stopping = false
+
+  constructor(options: ComputeItemsOptions) {
+    this.#options = options
+  }
+
+  /** Real tokens that wait here for a model process. */
+  get waitingTokens(): number {
+    return this.#options.batcher.tokens
+  }
+
+  /**
+   * One promise per request, in order. A promise rejects only with GivenBack or when the model is lost.
+   * @param seen called once every item is in the batcher, answered or waited for: what they weigh is known then
+   */
+  compute(requests: readonly ItemRequest[], seen: () => void = () => {}): Promise<ItemAnswer>[] {
+    const fresh: Pending[] = []
+    let joined = 0
+    const answers = requests.map((request) => {
+      const running = this.#inFlight.get(request.key)
+      if (running) {
+        joined += 1
+        return running.then(asJoined)
+      }
+      const answer = new Promise<ItemAnswer>((resolve, reject) => {
+        fresh.push({ ...request, encoded: { ids: new Int32Array() }, tokenizeMs: 0, busySinceMs: 0, resolve, reject })
+      })
+      const forget = () => this.#inFlight.delete(request.key)
+      answer.then(forget, forget)
+      this.#inFlight.set(request.key, answer)
+      return answer
+    })
+    this.#begin(fresh, joined)
+      .catch((error) => {
+        for (const pending of fresh) pending.reject(error)
+      })
+      .finally(seen)
+    return answers
+  }
+
+  /** Gives back all that no model process has yet. Batches that are out finish and are stored. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    clearTimeout(this.#busyTimer)
+    const waiting = this.#options.batcher.remove(() => true)
+    const left = [...waiting, ...this.#busy]
+    this.#busy.clear()
+    for (const pending of left) pending.reject(new GivenBack())
+    await this.#options.claims.release(waiting.map(({ key }) => key))
+  }
+
+  async #begin(fresh: Pending[], joined: number): Promise<void> {
+    const { claims, emit, alias, now } = this.#options
+    const states = await claims.take(fresh.map(({ key }) => key))
+    let hits = 0
+    let busy = 0
+    for (const [i, pending] of fresh.entries()) {
+      const found = states[i]
+      if (found?.state === 'hit') {
+        hits += 1
+        pending.resolve({ bytes: found.value, via: 'hit', tokenizeMs: 0, batch: null })
+      } else if (found?.state === 'busy') {
+        busy += 1
+        pending.busySinceMs = now()
+        this.#waitForOther(pending)
+      } else {
+        this.#queue(pending)
+      }
+    }
+    emit({ type: 'items-looked-up', model: alias, hits, misses: fresh.length - hits - busy, joined: joined + busy })
+    this.#pump()
+  }
+
+  /** Tokenizes and hands to the batcher; an input the model cannot take is answered here. */
+  #queue(pending: Pending): void {
+    const { model, claims, batcher } = this.#options
+    if (this.#stopping) {
+      pending.reject(new GivenBack())
+      void claims.release([pending.key])
+      return
+    }
+    const startedMs = performance.now()
+    try {
+      pending.encoded = { ids: model.tokenizer.encode(pending.input, { truncate: pending.truncate }) }
+      pending.tokenizeMs = performance.now() - startedMs
+      batcher.add(pending, pending.encoded.ids.length)
+    } catch (error) {
+      void claims.release([pending.key])
+      if (!(error instanceof MillraceError)) return pending.reject(error)
+      const bytes = encodeError({ code: error.code, detail: error.message })
+      pending.resolve({ bytes, via: 'computed', tokenizeMs: 0, batch: null })
+    }
+  }
+
+  /** Keeps every model process busy with one batch and one more ready; never waits while one is idle. */
+  #pump(): void {
+    const { model, batcher } = this.#options
+    while (this.#batchesOut < model.slots) {
+      const batch = batcher.take()
+      if (!batch) return
+      this.#batchesOut += 1
+      void this.#run(batch)
+    }
+  }
+
+  async #run(batch: Batch<Pending>): Promise<void> {
+    const { model, cache, claims, onRoom, onModelLost, emit, alias } = this.#options
+    const keys = batch.items.map(({ key }) => key)
+    try {
+      const { outcomes, predictMs } = await model
+        .runBatch(batch.items.map(({ encoded }) => encoded))
+        .finally(() => {
+          this.#batchesOut -= 1
+          this.#pump()
+          onRoom()
+        })
+      const { realTokens, paddedTokens, reason } = batch
+      emit({ type: 'batch-done', model: alias, items: keys.length, realTokens, paddedTokens, predictMs, reason })
+      const results = outcomes.map((outcome) =>
+        outcome.ok ? encodeVector(outcome.vector) : encodeError(outcome.error),
+      )
+      // Only answers are shared: a failure may be this worker's own.
+      const answers = results.flatMap((value, i) => {
+        const key = keys[i]
+        return outcomes[i]?.ok && key !== undefined ? [{ key, value }] : []
+      })
+      await cache.setMany(answers)
+      void claims.release(keys)
+      const ran: ItemBatch = { size: keys.length, predictMs }
+      for (const [i, pending] of batch.items.entries()) {
+        const bytes = results[i]
+        if (!bytes) throw new Error(`the model answered ${results.length} of ${keys.length} items`)
+        pending.resolve({ bytes, via: 'computed', tokenizeMs: pending.tokenizeMs, batch: ran })
+      }
+    } catch (error) {
+      void claims.release(keys)
+      for (const pending of batch.items) pending.reject(error)
+      onModelLost(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  #waitForOther(pending: Pending): void {
+    this.#busy.add(pending)
+    this.#busyTimer ??= setTimeout(() => this.#lookAgain(), busyPollMs)
+  }
+
+  /** Asks once for all items that others are computing; takes over what was let go. */
+  async #lookAgain(): Promise<void> {
+    const { claims, now, busyLimitMs } = this.#options
+    const waiting = [...this.#busy]
+    const states = await claims.take(waiting.map(({ key }) => key))
+    for (const [i, pending] of waiting.entries()) {
+      const found = states[i]
+      if (!this.#busy.has(pending)) continue
+      const patient = now() - pending.busySinceMs < busyLimitMs
+      if (found?.state === 'busy' && patient) continue
+      this.#busy.delete(pending)
+      if (found?.state === 'hit') {
+        pending.resolve({ bytes: found.value, via: 'joined', tokenizeMs: 0, batch: null })
+      } else {
+        this.#queue(pending)
+      }
+    }
+    this.#pump()
+    this.#busyTimer = undefined
+    if (this.#busy.size > 0 && !this.#stopping) {
+      this.#busyTimer = setTimeout(() => this.#lookAgain(), busyPollMs)
+    }
+  }
+}
+
+function asJoined(answer: ItemAnswer): ItemAnswer {
+  return { bytes: answer.bytes, via: 'joined', tokenizeMs: 0, batch: null }
+}

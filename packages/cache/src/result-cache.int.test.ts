@@ -1,0 +1,126 @@
+import { cacheRedis, collectEvents, type RedisServer } from '@millrace/testkit'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { encodeVector } from './item-result.js'
+import { type CacheEvent, ResultCache } from './result-cache.js'
+
+let redis: RedisServer
+let cache: ResultCache
+const events = collectEvents<CacheEvent>()
+const one = encodeVector(new Float32Array([1, 2, 3]))
+let serial = 0
+const key = () => `key-${serial++}`
+const connect = (lruBytes = 0) => ResultCache.connect({ url: redis.url, lruBytes, ttlS: 60, on: events.on })
+
+beforeAll(async () => {
+  redis = await cacheRedis()
+})
+beforeEach(async () => {
+  cache = await connect()
+})
+afterEach(() => cache.close())
+afterAll(() => redis.stop())
+
+describe('results', () => {
+  it('answers in the order of the keys, with holes where nothing is known', async () => {
+    const [known, unknown] = [key(), key()]
+    await cache.setMany([{ key: known, value: one }])
+    const lookup = await cache.getMany([unknown, known, unknown])
+    expect(lookup).toEqual({ values: [undefined, one, undefined], lruHits: 0, redisHits: 1 })
+  })
+
+  it('does not ask Redis again for what it holds in process', async () => {
+    const near = await connect(1 << 20)
+    const known = key()
+    await cache.setMany([{ key: known, value: one }])
+    await near.getMany([known])
+    expect(await near.getMany([known])).toEqual({ values: [one], lruHits: 1, redisHits: 0 })
+    await near.close()
+  })
+
+  it('treats bytes it did not write as a miss, and lets them be computed again', async () => {
+    const broken = key()
+    await redis.client().set(`mr:{${broken}}:result`, 'rubbish')
+    expect((await cache.getMany([broken])).values).toEqual([undefined])
+    expect(await cache.getOrClaim([broken], 'a', 1000)).toEqual([{ state: 'claimed' }])
+  })
+
+  it('gives every result an end', async () => {
+    const known = key()
+    await cache.setMany([{ key: known, value: one }])
+    const lifeMs = await redis.client().pttl(`mr:{${known}}:result`)
+    expect(lifeMs).toBeGreaterThan(0)
+    expect(lifeMs).toBeLessThanOrEqual(60_000)
+  })
+})
+
+describe('claims', () => {
+  it('gives an item to one owner; the other learns that it is being computed', async () => {
+    const item = key()
+    expect(await cache.getOrClaim([item], 'a', 5000)).toEqual([{ state: 'claimed' }])
+    expect(await cache.getOrClaim([item], 'b', 5000)).toEqual([{ state: 'busy' }])
+    expect(await cache.getOrClaim([item], 'a', 5000)).toEqual([{ state: 'claimed' }])
+  })
+
+  it('prefers a result to a claim', async () => {
+    const item = key()
+    await cache.getOrClaim([item], 'a', 5000)
+    await cache.setMany([{ key: item, value: one }])
+    expect(await cache.getOrClaim([item], 'b', 5000)).toEqual([{ state: 'hit', value: one }])
+  })
+
+  it('can be released by its owner only', async () => {
+    const item = key()
+    await cache.getOrClaim([item], 'a', 5000)
+    await cache.releaseClaims([item], 'b')
+    expect(await cache.getOrClaim([item], 'b', 5000)).toEqual([{ state: 'busy' }])
+    await cache.releaseClaims([item], 'a')
+    expect(await cache.getOrClaim([item], 'b', 5000)).toEqual([{ state: 'claimed' }])
+  })
+
+  it('can be renewed by its owner only', async () => {
+    const item = key()
+    const lease = () => redis.client().pttl(`mr:{${item}}:claim`)
+    await cache.getOrClaim([item], 'a', 5000)
+    await cache.renewClaims([item], 'b', 60_000)
+    expect(await lease()).toBeLessThanOrEqual(5000)
+    await cache.renewClaims([item], 'a', 60_000)
+    expect(await lease()).toBeGreaterThan(5000)
+  })
+
+  it('has an end, so that a dead owner holds nothing up', async () => {
+    const item = key()
+    await cache.getOrClaim([item], 'a', 1234)
+    expect(await redis.client().pttl(`mr:{${item}}:claim`)).toBeLessThanOrEqual(1234)
+  })
+})
+
+describe('a cache that is away', () => {
+  it('is a miss, a free claim and an event, and heals by itself', async () => {
+    await redis.kill()
+    await events.next('redis-away')
+    const item = key()
+    expect((await cache.getMany([item])).values).toEqual([undefined])
+    expect(await cache.getOrClaim([item], 'a', 1000)).toEqual([{ state: 'claimed' }])
+    await cache.setMany([{ key: item, value: one }])
+    expect(cache.healthy).toBe(false)
+    expect(events.all('cache-skipped').map(({ operation }) => operation)).toEqual(['get', 'claim', 'set'])
+    await redis.restart()
+    await events.next('redis-back')
+    expect((await cache.getMany([item])).values).toEqual([undefined])
+    expect(cache.healthy).toBe(true)
+  })
+
+  it('that hangs costs a bounded wait', async () => {
+    redis.pause()
+    const startedMs = performance.now()
+    expect((await cache.getMany([key()])).values).toEqual([undefined])
+    expect(performance.now() - startedMs).toBeLessThan(2000)
+    redis.resume()
+  })
+})
+
+it('says which settings are wrong for a cache', async () => {
+  expect(await cache.settingFaults()).toEqual([])
+  await redis.client().config('SET', 'maxmemory-policy', 'noeviction')
+  expect(await cache.settingFaults()).toEqual([expect.stringContaining('allkeys-lfu')])
+})

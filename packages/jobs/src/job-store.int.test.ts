@@ -1,0 +1,294 @@
+import { encodeError, encodeVector } from '@millrace/cache'
+import { queueRedis, type RedisServer } from '@millrace/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type ChunkResult, JobStore } from './job-store.js'
+import { keysOf, type NewJob, type StoredJob } from './record.js'
+
+let redis: RedisServer
+let store: JobStore
+const now = 1_800_000_000_000
+let serial = 0
+const vector = (...values: number[]) => encodeVector(new Float32Array(values))
+const failure = encodeError({ code: 'input_too_long', detail: 'too long' })
+
+function newJob(change: Partial<NewJob> = {}): NewJob {
+  const chunks = change.chunks ?? [[{ slot: 0, input: 'Café 🙂' }]]
+  return {
+    id: `job-${serial++}`,
+    model: 'm',
+    scope: 'shared',
+    requestId: 'req',
+    single: false,
+    encoding: 'float',
+    truncate: false,
+    slots: [0],
+    slotCount: 1,
+    knownCount: 0,
+    createdAtMs: now,
+    deadlineAtMs: now + 1000,
+    ttlMs: 60_000,
+    known: new Map(),
+    ...change,
+    chunks,
+  }
+}
+
+function result(jobId: string, chunk: number, results: [number, Buffer][], failed = 0): ChunkResult {
+  const costs = { hits: 1, joined: 2, tokenizeUs: 10, predictUs: 200, batchSize: 4 }
+  return { jobId, chunk, ttlMs: 60_000, results: new Map(results), failed, ...costs }
+}
+
+async function stored(id: string): Promise<StoredJob> {
+  const job = await store.read(id)
+  if (job?.kind !== 'stored') throw new Error(`no record of ${id}`)
+  return job
+}
+
+beforeAll(async () => {
+  redis = await queueRedis()
+  store = await JobStore.connect({ url: redis.url, role: 'gateway' })
+})
+afterAll(async () => {
+  await store.close()
+  await redis.stop()
+})
+
+describe('a new job', () => {
+  it('can be read at once, with what the cache knew', async () => {
+    const job = newJob({ slots: [0, 1, 0], slotCount: 2, knownCount: 1, known: new Map([[1, vector(7)]]) })
+    expect(await store.create(job)).toBe(true)
+    expect(await stored(job.id)).toMatchObject({
+      status: 'queued',
+      slots: [0, 1, 0],
+      chunks: 1,
+      chunksDone: 0,
+      startedAtMs: null,
+      outputs: new Map([[1, vector(7)]]),
+    })
+  })
+
+  it('created twice is the first one', async () => {
+    const job = newJob()
+    await store.create(job)
+    expect(await store.create({ ...job, model: 'other' })).toBe(false)
+    expect((await stored(job.id)).model).toBe('m')
+  })
+
+  it('leaves nothing behind for ever: every key of it has an end', async () => {
+    const job = newJob({ known: new Map([[1, vector(1)]]) })
+    await store.create(job)
+    const { record, inputs, outputs } = keysOf(job.id)
+    for (const key of [record, inputs, outputs]) {
+      const lifeMs = await redis.client().pttl(key)
+      expect(lifeMs).toBeGreaterThan(60_000)
+      expect(lifeMs).toBeLessThanOrEqual(61_000)
+    }
+  })
+
+  it('that nobody submitted is not known', async () => {
+    expect(await store.read('nobody')).toBeUndefined()
+  })
+})
+
+describe('taking a chunk', () => {
+  it('gives the exact inputs and starts the job once', async () => {
+    const job = newJob({
+      slotCount: 2,
+      chunks: [[{ slot: 0, input: 'a\r\nb\u0000' }], [{ slot: 1, input: 'c' }]],
+    })
+    await store.create(job)
+    const first = await store.take(job.id, 0, 1, now + 5)
+    expect(first).toMatchObject({
+      state: 'taken',
+      startedAtMs: now + 5,
+      items: [{ slot: 0, input: 'a\r\nb\u0000' }],
+    })
+    const second = await store.take(job.id, 1, 3, now + 9)
+    expect(second).toMatchObject({ state: 'taken', startedAtMs: now + 5, items: [{ slot: 1, input: 'c' }] })
+    expect(await stored(job.id)).toMatchObject({ status: 'processing', startedAtMs: now + 5, attempts: 3 })
+  })
+
+  it('passes over a job that is gone, settled, or has this chunk', async () => {
+    expect(await store.take('nobody', 0, 1, now)).toEqual({ state: 'gone' })
+    const job = newJob({ slotCount: 2, chunks: [[{ slot: 0, input: 'a' }], [{ slot: 1, input: 'b' }]] })
+    await store.create(job)
+    await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now)
+    expect(await store.take(job.id, 0, 2, now)).toEqual({ state: 'stored' })
+    await store.storeChunk(result(job.id, 1, [[1, vector(1)]]), now)
+    expect(await store.take(job.id, 1, 2, now)).toEqual({ state: 'settled' })
+  })
+
+  it('refuses a job past its deadline that nobody took, and only such a one', async () => {
+    const late = newJob()
+    await store.create(late)
+    expect(await store.take(late.id, 0, 1, now + 1001)).toMatchObject({
+      state: 'late',
+      facts: { id: late.id },
+    })
+    const started = newJob()
+    await store.create(started)
+    await store.take(started.id, 0, 1, now + 1000)
+    expect(await store.take(started.id, 0, 2, now + 5000)).toMatchObject({ state: 'taken' })
+  })
+})
+
+describe('storing chunks', () => {
+  it('settles the job with its last chunk, and only then', async () => {
+    const job = newJob({ slotCount: 2, chunks: [[{ slot: 0, input: 'a' }], [{ slot: 1, input: 'b' }]] })
+    await store.create(job)
+    expect(await store.storeChunk(result(job.id, 1, [[1, vector(2)]]), now + 5)).toEqual({ state: 'more' })
+    const last = await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now + 8)
+    expect(last).toMatchObject({
+      state: 'settled-now',
+      facts: { id: job.id },
+      progress: {
+        status: 'succeeded',
+        completedAtMs: now + 8,
+        hits: 2,
+        joined: 4,
+        predictUs: 400,
+        batchSize: 4,
+      },
+    })
+    expect(await stored(job.id)).toMatchObject({
+      status: 'succeeded',
+      expiresAtMs: now + 8 + 60_000,
+      outputs: new Map([
+        [0, vector(1)],
+        [1, vector(2)],
+      ]),
+    })
+  })
+
+  it('counts a chunk once, however often it is stored', async () => {
+    const job = newJob({ slotCount: 2, chunks: [[{ slot: 0, input: 'a' }], [{ slot: 1, input: 'b' }]] })
+    await store.create(job)
+    await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now)
+    expect(await store.storeChunk(result(job.id, 0, [[0, vector(9)]]), now)).toEqual({ state: 'stored' })
+    const job2 = await stored(job.id)
+    expect(job2).toMatchObject({ status: 'queued', chunksDone: 1 })
+    expect(job2.outputs.get(0)).toEqual(vector(1))
+  })
+
+  it('succeeds when one item did, and fails when none did', async () => {
+    const two = {
+      slotCount: 2,
+      chunks: [
+        [
+          { slot: 0, input: 'a' },
+          { slot: 1, input: 'b' },
+        ],
+      ],
+    }
+    const half = newJob(two)
+    const none = newJob(two)
+    await store.create(half)
+    await store.create(none)
+    await store.storeChunk(
+      result(
+        half.id,
+        0,
+        [
+          [0, failure],
+          [1, vector(1)],
+        ],
+        1,
+      ),
+      now,
+    )
+    await store.storeChunk(
+      result(
+        none.id,
+        0,
+        [
+          [0, failure],
+          [1, failure],
+        ],
+        2,
+      ),
+      now,
+    )
+    expect((await stored(half.id)).status).toBe('succeeded')
+    expect((await stored(none.id)).status).toBe('failed')
+  })
+
+  it('forgets the inputs of a job that succeeded, and keeps those of one that failed', async () => {
+    const good = newJob()
+    const bad = newJob()
+    for (const job of [good, bad]) await store.create(job)
+    await store.storeChunk(result(good.id, 0, [[0, vector(1)]]), now)
+    await store.storeChunk(result(bad.id, 0, [[0, failure]], 1), now)
+    expect(await redis.client().exists(keysOf(good.id).inputs)).toBe(0)
+    expect(await redis.client().exists(keysOf(bad.id).inputs)).toBe(1)
+  })
+
+  it('brings nothing back that is gone', async () => {
+    expect(await store.storeChunk(result('nobody', 0, [[0, vector(1)]]), now)).toEqual({ state: 'gone' })
+    expect(await redis.client().keys('*nobody*')).toEqual([])
+  })
+})
+
+describe('settling', () => {
+  it('is done by the first write; later ones change nothing', async () => {
+    const job = newJob()
+    await store.create(job)
+    const error = { code: 'job_expired', detail: 'late' } as const
+    const settled = await store.settle(job, 'expired', error, now + 3)
+    expect(settled).toMatchObject({ state: 'settled-now', progress: { status: 'expired', error } })
+    expect(await store.settle(job, 'failed', error, now + 4)).toEqual({ state: 'settled' })
+    expect(await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now + 5)).toEqual({ state: 'settled' })
+    expect(await stored(job.id)).toMatchObject({
+      status: 'expired',
+      completedAtMs: now + 3,
+      outputs: new Map(),
+    })
+  })
+})
+
+describe('a job answered in full at submit', () => {
+  it('is known by its small record until it expires', async () => {
+    const job = {
+      kind: 'known' as const,
+      id: 'known-1',
+      model: 'm',
+      scope: 's',
+      requestId: 'r',
+      single: true,
+      encoding: 'float' as const,
+      truncate: false,
+      slots: [0],
+      keys: ['k'],
+      inputs: ['hé'],
+      createdAtMs: now,
+      expiresAtMs: now + 5000,
+    }
+    await store.rememberKnown(job)
+    expect(await store.read(job.id)).toEqual(job)
+    expect(await redis.client().pttl(keysOf(job.id).known)).toBeLessThanOrEqual(5000)
+  })
+})
+
+describe('a queue Redis that is full or away', () => {
+  it('is said with its own code, and nothing is half-written', async () => {
+    const client = redis.client()
+    await client.config('SET', 'maxmemory', '1mb')
+    const job = newJob()
+    await expect(store.create(job)).rejects.toMatchObject({ code: 'queue_memory', status: 503 })
+    await client.config('SET', 'maxmemory', '0')
+    expect(await store.read(job.id)).toBeUndefined()
+  })
+
+  it('fails fast in a gateway, hanging or gone, and heals by itself', async () => {
+    redis.pause()
+    const startedMs = performance.now()
+    await expect(store.ping()).rejects.toMatchObject({ code: 'queue_unavailable', status: 503 })
+    expect(performance.now() - startedMs).toBeLessThan(4000)
+    redis.resume()
+    await redis.kill()
+    await expect(store.create(newJob())).rejects.toMatchObject({ code: 'queue_unavailable' })
+    await redis.restart()
+    const patient = await JobStore.connect({ url: redis.url, role: 'worker' })
+    await patient.ping()
+    await patient.close()
+  })
+})
