@@ -90,7 +90,14 @@ export class ItemComputer {
         return running.then(asJoined)
       }
       const answer = new Promise<ItemAnswer>((resolve, reject) => {
-        fresh.push({ ...request, encoded: { ids: new Int32Array() }, tokenizeMs: 0, busySinceMs: 0, resolve, reject })
+        fresh.push({
+          ...request,
+          encoded: { ids: new Int32Array() },
+          tokenizeMs: 0,
+          busySinceMs: 0,
+          resolve,
+          reject,
+        })
       })
       const forget = () => this.#inFlight.delete(request.key)
       answer.then(forget, forget)
@@ -134,7 +141,13 @@ export class ItemComputer {
         this.#queue(pending)
       }
     }
-    emit({ type: 'items-looked-up', model: alias, hits, misses: fresh.length - hits - busy, joined: joined + busy })
+    emit({
+      type: 'items-looked-up',
+      model: alias,
+      hits,
+      misses: fresh.length - hits - busy,
+      joined: joined + busy,
+    })
     this.#pump()
   }
 
@@ -153,9 +166,12 @@ export class ItemComputer {
       batcher.add(pending, pending.encoded.ids.length)
     } catch (error) {
       void claims.release([pending.key])
-      if (!(error instanceof MillraceError)) return pending.reject(error)
-      const bytes = encodeError({ code: error.code, detail: error.message })
-      pending.resolve({ bytes, via: 'computed', tokenizeMs: 0, batch: null })
+      if (error instanceof MillraceError) {
+        const bytes = encodeError({ code: error.code, detail: error.message })
+        pending.resolve({ bytes, via: 'computed', tokenizeMs: 0, batch: null })
+      } else {
+        pending.reject(error)
+      }
     }
   }
 
@@ -182,7 +198,15 @@ export class ItemComputer {
           onRoom()
         })
       const { realTokens, paddedTokens, reason } = batch
-      emit({ type: 'batch-done', model: alias, items: keys.length, realTokens, paddedTokens, predictMs, reason })
+      emit({
+        type: 'batch-done',
+        model: alias,
+        items: keys.length,
+        realTokens,
+        paddedTokens,
+        predictMs,
+        reason,
+      })
       const results = outcomes.map((outcome) =>
         outcome.ok ? encodeVector(outcome.vector) : encodeError(outcome.error),
       )

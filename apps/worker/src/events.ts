@@ -17,9 +17,23 @@ export type WorkerEvent =
       predictMs: number
       reason: string
     }
-  | { type: 'chunk-taken'; model: string; jobId: string; chunk: number; requestId: string; items: number; queueMs: number }
+  | {
+      type: 'chunk-taken'
+      model: string
+      jobId: string
+      chunk: number
+      requestId: string
+      items: number
+      queueMs: number
+    }
   | { type: 'chunk-stored'; model: string; jobId: string; chunk: number; requestId: string; failed: number }
-  | { type: 'chunk-passed-over'; model: string; jobId: string; chunk: number; why: 'gone' | 'settled' | 'stored' | 'late' }
+  | {
+      type: 'chunk-passed-over'
+      model: string
+      jobId: string
+      chunk: number
+      why: 'gone' | 'settled' | 'stored' | 'late'
+    }
   | { type: 'chunk-given-back'; model: string; jobId: string; chunk: number }
   | { type: 'chunk-failed'; model: string; jobId: string; chunk: number; lastAttempt: boolean; error: Error }
   | { type: 'job-settled'; model: string; jobId: string; requestId: string; status: string }

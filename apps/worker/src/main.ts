@@ -7,7 +7,8 @@ const exitConfig = 78
 
 async function main(): Promise<number> {
   const stop = new Promise<'stop'>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.once(signal, () => resolve('stop'))
+    for (const signal of ['SIGTERM', 'SIGINT', 'disconnect'] as const)
+      process.once(signal, () => resolve('stop'))
   })
   const worker = await startWorker(loadConfig())
   process.send?.({ type: 'listening', url: worker.url })

@@ -42,7 +42,15 @@ export async function processJob(delivery: ChunkDelivery, context: ProcessJobCon
     }
     const { facts, items } = taken
     const queueMs = taken.startedAtMs - facts.createdAtMs
-    emit({ type: 'chunk-taken', model, jobId, chunk, requestId: facts.requestId, items: items.length, queueMs })
+    emit({
+      type: 'chunk-taken',
+      model,
+      jobId,
+      chunk,
+      requestId: facts.requestId,
+      items: items.length,
+      queueMs,
+    })
     const result = await compute(delivery, facts, items, context)
     await storeAndTell(result, facts, context)
     await delivery.complete()

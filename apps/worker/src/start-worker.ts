@@ -70,7 +70,18 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
         lose(error)
       }
       const { engineModule } = overrides
-      const one = await serveModel({ config, model, workerId: id, store, cache, teller, now, emit, onModelLost, engineModule })
+      const one = await serveModel({
+        config,
+        model,
+        workerId: id,
+        store,
+        cache,
+        teller,
+        now,
+        emit,
+        onModelLost,
+        engineModule,
+      })
       served.push(one)
       closers.push(() => one.close(config.STOP_TIMEOUT_MS))
     }

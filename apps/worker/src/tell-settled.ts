@@ -1,5 +1,12 @@
 /** Tells every gateway which jobs are settled: one message for all that settle in one turn of the event loop. */
-import { encodeSettled, inlineLimitBytes, type JobFacts, type JobProgress, type JobStore, settledChannel } from '@millrace/jobs'
+import {
+  encodeSettled,
+  inlineLimitBytes,
+  type JobFacts,
+  type JobProgress,
+  type JobStore,
+  settledChannel,
+} from '@millrace/jobs'
 import type { Emit } from './events.js'
 
 interface Settled {

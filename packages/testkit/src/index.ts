@@ -9,3 +9,4 @@ export {
   type RedisServerOptions,
   startRedis,
 } from './redis-server.js'
+export { type Fleet, type FleetOptions, type FleetProcess, startFleet } from './fleet.js'

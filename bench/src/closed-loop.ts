@@ -1,0 +1,73 @@
+/**
+ * A closed loop on loopback: each connection sends its next request when its last one is answered. Bounded by time and
+ * by count; an answer other than 200 or one that is wrong in shape ends the run.
+ */
+import { Pool } from 'undici'
+
+export interface LoopOptions {
+  url: string
+  connections: number
+  seconds: number
+  /** The body of the next request and how many texts it holds. */
+  next: () => { body: string; texts: number }
+}
+
+export interface LoopResult {
+  requestsPerS: number
+  textsPerS: number
+  latencyMs: { p50: number; p95: number; p99: number }
+  requests: number
+  /** CPU seconds of this process per second: the load generator's own share of the machine. */
+  generatorCores: number
+}
+
+const requestLimitMs = 60_000
+const maxRequests = 2_000_000
+
+export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
+  const pool = new Pool(options.url, { connections: options.connections, pipelining: 1, bodyTimeout: requestLimitMs })
+  const latencies: number[] = []
+  let texts = 0
+  const cpu = process.cpuUsage()
+  const startedMs = performance.now()
+  const endMs = startedMs + options.seconds * 1000
+  const connection = async () => {
+    while (performance.now() < endMs && latencies.length < maxRequests) {
+      const { body, texts: count } = options.next()
+      const sentMs = performance.now()
+      const answer = await pool.request({
+        method: 'POST',
+        path: '/v1/jobs',
+        headers: { 'content-type': 'application/json', prefer: 'wait=60' },
+        body,
+        headersTimeout: requestLimitMs,
+      })
+      const bytes = await answer.body.arrayBuffer()
+      if (answer.statusCode !== 200) {
+        throw new Error(`the gateway answered ${answer.statusCode}: ${Buffer.from(bytes).toString().slice(0, 300)}`)
+      }
+      latencies.push(performance.now() - sentMs)
+      texts += count
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: options.connections }, connection))
+  } finally {
+    await pool.destroy()
+  }
+  const seconds = (performance.now() - startedMs) / 1000
+  const { user, system } = process.cpuUsage(cpu)
+  latencies.sort((a, b) => a - b)
+  return {
+    requestsPerS: latencies.length / seconds,
+    textsPerS: texts / seconds,
+    latencyMs: { p50: at(latencies, 0.5), p95: at(latencies, 0.95), p99: at(latencies, 0.99) },
+    requests: latencies.length,
+    generatorCores: (user + system) / 1e6 / seconds,
+  }
+}
+
+/** The value that the given share of the sorted values does not exceed (nearest rank). */
+export function at(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
+}

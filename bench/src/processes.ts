@@ -1,0 +1,34 @@
+/** Memory and CPU of the fleet's processes, as Linux accounts them. Elsewhere there is nothing to read, and none is made up. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+
+export interface Memory {
+  pssMb: number
+  privateMb: number
+}
+
+/** Proportional and private memory of one process, or null where the system does not tell. */
+export function memoryOf(pid: number): Memory | null {
+  const file = `/proc/${pid}/smaps_rollup`
+  if (!existsSync(file)) return null
+  const text = readFileSync(file, 'utf8')
+  const kb = (name: string) => Number(text.match(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm'))?.[1] ?? 0)
+  return { pssMb: kb('Pss') / 1024, privateMb: (kb('Private_Clean') + kb('Private_Dirty')) / 1024 }
+}
+
+/** The direct children of a process: a worker's model processes. */
+export function childrenOf(pid: number): number[] {
+  const tasks = `/proc/${pid}/task`
+  if (!existsSync(tasks)) return []
+  return readdirSync(tasks).flatMap((task) =>
+    readFileSync(`${tasks}/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  )
+}
+
+/** CPU seconds a process has used so far; 0 where the system does not tell. */
+export function cpuSecondsOf(pid: number): number {
+  const file = `/proc/${pid}/stat`
+  if (!existsSync(file)) return 0
+  // Fields after the name, which may itself hold spaces: utime and stime are the 12th and 13th.
+  const fields = readFileSync(file, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
