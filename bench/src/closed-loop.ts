@@ -25,7 +25,11 @@ const requestLimitMs = 60_000
 const maxRequests = 2_000_000
 
 export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
-  const pool = new Pool(options.url, { connections: options.connections, pipelining: 1, bodyTimeout: requestLimitMs })
+  const pool = new Pool(options.url, {
+    connections: options.connections,
+    pipelining: 1,
+    bodyTimeout: requestLimitMs,
+  })
   const latencies: number[] = []
   let texts = 0
   const cpu = process.cpuUsage()
@@ -44,7 +48,9 @@ export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
       })
       const bytes = await answer.body.arrayBuffer()
       if (answer.statusCode !== 200) {
-        throw new Error(`the gateway answered ${answer.statusCode}: ${Buffer.from(bytes).toString().slice(0, 300)}`)
+        throw new Error(
+          `the gateway answered ${answer.statusCode}: ${Buffer.from(bytes).toString().slice(0, 300)}`,
+        )
       }
       latencies.push(performance.now() - sentMs)
       texts += count

@@ -21,7 +21,10 @@ export function textMaker(modelDir: string, seed: number): TextMaker {
   return {
     integer,
     distinct: (tokens) =>
-      Array.from({ length: Math.max(1, tokens - specialTokens) }, () => words[integer(0, words.length - 1)]).join(' '),
+      Array.from(
+        { length: Math.max(1, tokens - specialTokens) },
+        () => words[integer(0, words.length - 1)],
+      ).join(' '),
     zipf(count) {
       let total = harmonic.get(count)
       if (total === undefined) {

@@ -1,1 +1,14 @@
-export {}
+export { downloadModel } from './download-model.js'
+export type {
+  CreateEngine,
+  EncodedItem,
+  Engine,
+  EngineFacts,
+  EngineSpec,
+  Pooling,
+  PoolingMode,
+} from './engine.js'
+export type { ModelEvent } from './events.js'
+export { builtInEngine, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js'
+export { modelVersion, type VersionParts } from './model-version.js'
+export type { BatchOutcome, ItemOutcome } from './open-batch.js'

@@ -1,1 +1,1 @@
-export {}
+export { loadTextTokenizer, type TextTokenizer } from './text-tokenizer.js'

@@ -1,0 +1,46 @@
+/** Refuses early, with a number: what the fleet cannot do in time, or the queue Redis cannot hold, is not accepted. */
+import { MillraceError } from '@millrace/contracts'
+
+export interface AdmissionLimits {
+  queueLimitChunks: number
+  /** Share of maxmemory, 0..1. */
+  memoryLimit: number
+  deadlineS: number
+}
+
+export interface AdmissionState {
+  /** Chunks waiting, and chunks finished per second (0: unknown). */
+  waiting: number
+  chunksPerS: number
+  /** Bytes; undefined or a max of 0 means that no limit is known. */
+  memory: { used: number; max: number } | undefined
+}
+
+const minRetryS = 1
+const maxRetryS = 60
+
+/** @throws MillraceError queue_memory (503) or queue_full (429), each with a computed `retryAfterS` */
+export function admit(chunks: number, state: AdmissionState, limits: AdmissionLimits): void {
+  const { waiting, chunksPerS, memory } = state
+  if (memory && memory.max > 0 && memory.used > memory.max * limits.memoryLimit) {
+    // What waits has to be worked off before there is room: half of it is taken as a fair guess.
+    throw refusal('queue_memory', 'The queue store is nearly full', secondsFor(waiting / 2, chunksPerS))
+  }
+  const excess = waiting + chunks - limits.queueLimitChunks
+  if (excess > 0) {
+    throw refusal('queue_full', `${waiting} chunks are waiting already`, secondsFor(excess, chunksPerS))
+  }
+  if (chunksPerS > 0) {
+    const tooLateS = (waiting + chunks) / chunksPerS - limits.deadlineS
+    if (tooLateS > 0) throw refusal('queue_full', 'The job would pass its deadline while it waits', tooLateS)
+  }
+}
+
+function secondsFor(chunks: number, chunksPerS: number): number {
+  return chunksPerS > 0 ? chunks / chunksPerS : maxRetryS / 4
+}
+
+function refusal(code: 'queue_full' | 'queue_memory', detail: string, seconds: number): MillraceError {
+  const retryAfterS = Math.min(maxRetryS, Math.max(minRetryS, Math.ceil(seconds)))
+  return new MillraceError(code, detail, { retryAfterS })
+}

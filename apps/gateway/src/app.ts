@@ -1,0 +1,95 @@
+/** The gateway's HTTP surface: which middleware and which routes, in which order. Each route is a file of its own. */
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { MillraceError } from '@millrace/contracts'
+import type { GatewayMetrics, Logger } from '@millrace/telemetry'
+import type { GatewayContext, GatewayEnv, RequestContext } from './context.js'
+import { problemResponse, toMillraceError } from './error-response.js'
+import { requireAdminKey } from './middleware/admin-key.js'
+import { limitBody } from './middleware/limit-body.js'
+import { observeRequest } from './middleware/observe-request.js'
+import { requestId } from './middleware/request-id.js'
+import { dashboard, dashboardPath } from './routes/dashboard.js'
+import { getJob, getJobRoute } from './routes/get-job.js'
+import { livez, livezRoute, readyz, readyzRoute } from './routes/health.js'
+import { listModels, listModelsRoute } from './routes/list-models.js'
+import { metrics } from './routes/metrics.js'
+import { submitJob, submitJobRoute } from './routes/submit-job.js'
+
+export function createApp(context: GatewayContext, observers: { metrics: GatewayMetrics; logger: Logger }) {
+  const app = new OpenAPIHono<GatewayEnv>()
+  app.use(requestId)
+  app.use(observeRequest(observers.metrics, observers.logger))
+  app.use('/v1/*', limitBody(context.config.BODY_LIMIT_BYTES))
+
+  // Described by its route, handled by plain Hono: bodies are parsed once, by our own rules for faults.
+  const routes = [
+    { route: submitJobRoute, handle: submitJob(context) },
+    { route: getJobRoute, handle: getJob(context) },
+    { route: listModelsRoute, handle: listModels(context) },
+    { route: livezRoute, handle: livez },
+    { route: readyzRoute, handle: readyz(context) },
+  ]
+  for (const { route, handle } of routes) {
+    app.openAPIRegistry.registerPath(route)
+    app.on(route.method, route.getRoutingPath(), (c) => handle(c))
+  }
+  app.get('/metrics', metrics(context))
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: {
+      title: 'Millrace',
+      version: '0.1.0',
+      description: 'A queue-driven inference fleet: submit jobs, wait for them or poll them.',
+    },
+  })
+  app.use(`${dashboardPath}/*`, requireAdminKey(context.config.ADMIN_KEY))
+  app.route(dashboardPath, dashboard(context))
+
+  const allowed = methodsByPath(routes.map(({ route }) => route))
+  app.notFound((c) => notFound(c, allowed))
+  app.onError((error, c) => {
+    const fault = toMillraceError(error)
+    if (fault.status >= 500) {
+      const { method, path } = c.req
+      context.emit({
+        type: 'request-failed',
+        requestId: c.get('requestId'),
+        method,
+        path,
+        error: fault.cause ?? fault,
+      })
+    }
+    return problemResponse(fault, c.get('requestId'))
+  })
+  return app
+}
+
+interface AllowedMethods {
+  pattern: RegExp
+  methods: string[]
+}
+
+function methodsByPath(routes: { method: string; path: string }[]): AllowedMethods[] {
+  const byPath = new Map<string, string[]>()
+  for (const { method, path } of routes) byPath.set(path, [...(byPath.get(path) ?? []), method.toUpperCase()])
+  return [...byPath].map(([path, methods]) => ({
+    pattern: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`),
+    methods,
+  }))
+}
+
+/** A path that exists under another method says so. */
+function notFound(c: RequestContext, allowed: readonly AllowedMethods[]): Response {
+  const known = allowed.find(({ pattern }) => pattern.test(c.req.path))
+  const { method, path } = c.req
+  if (!known)
+    return problemResponse(
+      new MillraceError('not_found', `There is no ${method} ${path}`),
+      c.get('requestId'),
+    )
+  const allow = known.methods.join(', ')
+  const fault = new MillraceError('method_not_allowed', `${path} takes ${allow}`)
+  const response = problemResponse(fault, c.get('requestId'))
+  response.headers.set('allow', allow)
+  return response
+}

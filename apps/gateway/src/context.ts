@@ -1,0 +1,37 @@
+/** What every route may use. Made once by start-gateway.ts. */
+import type { ResultCache } from '@millrace/cache'
+import type { Config } from '@millrace/config'
+import type { ChunkQueues, JobStore, SettledChannel } from '@millrace/jobs'
+import type { TextTokenizer } from '@millrace/tokenizer'
+import type { Context as HonoContext } from 'hono'
+import type { Emit } from './events.js'
+import type { FleetView } from './fleet-view.js'
+import type { SubmitContext } from './submit.js'
+import type { ResultTexts } from './vector-json.js'
+
+export interface GatewayContext {
+  config: Config
+  submit: SubmitContext
+  cache: ResultCache
+  store: JobStore
+  queues: ChunkQueues
+  channel: SettledChannel
+  fleet: FleetView
+  texts: ResultTexts
+  /** By alias; absent where this gateway has not the model's files. */
+  tokenizers: ReadonlyMap<string, TextTokenizer>
+  /** The Prometheus page of this process. */
+  metrics: () => Promise<{ type: string; body: string }>
+  /** Aborted when the gateway stops: open waits end, and are answered with the job as it is. */
+  stopping: AbortSignal
+  now: () => number
+  emit: Emit
+}
+
+/** What middleware leaves for handlers. */
+export interface Variables {
+  requestId: string
+}
+
+export type GatewayEnv = { Variables: Variables }
+export type RequestContext = HonoContext<GatewayEnv>

@@ -1,0 +1,135 @@
+/**
+ * What this gateway knows of the fleet, sampled in the background so that no request waits for it: models and
+ * workers, queue depths, drain rates, memory of the queue Redis. Old knowledge is kept while Redis is away.
+ */
+import type { ModelFacts } from '@millrace/contracts'
+import type { ChunkQueues, Depth, Fleet, FleetRegistry, JobStore } from '@millrace/jobs'
+import type { Emit } from './events.js'
+
+export interface ModelView {
+  facts: ModelFacts | undefined
+  workers: number
+  /** Chunks waiting at the last sample, plus what this gateway has queued since. */
+  waiting: number
+  /** Chunks finished per second over the last seconds; 0 when nothing is known to drain. */
+  chunksPerS: number
+}
+
+export interface FleetViewOptions {
+  models: readonly string[]
+  registry: Pick<FleetRegistry, 'read'>
+  queues: Pick<ChunkQueues, 'depth'>
+  store: Pick<JobStore, 'memoryUse'>
+  now: () => number
+  emit: Emit
+}
+
+interface Sampled {
+  depth: Depth | undefined
+  queuedSince: number
+  drain: { atMs: number; done: number }[]
+}
+
+const depthEveryMs = 250
+const fleetEveryMs = 1000
+const drainWindowMs = 15_000
+
+export class FleetView {
+  readonly #options: FleetViewOptions
+  readonly #sampled = new Map<string, Sampled>()
+  readonly #timers: NodeJS.Timeout[] = []
+  #fleet: Fleet = { workers: [], models: new Map() }
+  #memory: { used: number; max: number } | undefined
+  #failing = false
+
+  constructor(options: FleetViewOptions) {
+    this.#options = options
+    for (const model of options.models)
+      this.#sampled.set(model, { depth: undefined, queuedSince: 0, drain: [] })
+  }
+
+  /** Takes the first samples and goes on by itself until it is closed. */
+  async start(): Promise<void> {
+    await Promise.all([this.#sampleFleet(), this.#sampleDepths()])
+    this.#timers.push(setInterval(() => this.#sampleFleet(), fleetEveryMs))
+    this.#timers.push(setInterval(() => this.#sampleDepths(), depthEveryMs))
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+  }
+
+  get memory(): { used: number; max: number } | undefined {
+    return this.#memory
+  }
+
+  model(alias: string): ModelView {
+    const sampled = this.#sampled.get(alias)
+    return {
+      facts: this.#fleet.models.get(alias),
+      workers: this.#fleet.workers.filter(({ models }) => alias in models).length,
+      waiting: (sampled?.depth?.waiting ?? 0) + (sampled?.queuedSince ?? 0),
+      chunksPerS: drainRate(sampled?.drain ?? []),
+    }
+  }
+
+  /** Counts what this gateway queued itself, until the next sample sees it. */
+  queued(alias: string, chunks: number): void {
+    const sampled = this.#sampled.get(alias)
+    if (sampled) sampled.queuedSince += chunks
+  }
+
+  async #sampleFleet(): Promise<void> {
+    const { registry, store, now } = this.#options
+    await this.#attempt(async () => {
+      const [fleet, memory] = await Promise.all([registry.read(), store.memoryUse()])
+      this.#fleet = fleet
+      this.#memory = memory
+      for (const [alias, sampled] of this.#sampled) {
+        const done = fleet.workers.reduce((sum, { models }) => sum + (models[alias]?.chunksDone ?? 0), 0)
+        noteDrain(sampled.drain, { atMs: now(), done })
+      }
+    })
+  }
+
+  async #sampleDepths(): Promise<void> {
+    const { queues, now } = this.#options
+    await this.#attempt(async () => {
+      for (const [alias, sampled] of this.#sampled) {
+        const before = sampled.queuedSince
+        sampled.depth = await queues.depth(alias, now())
+        sampled.queuedSince -= before
+      }
+    })
+  }
+
+  /** A failed sample is told once per outage: the connections themselves tell of coming and going. */
+  async #attempt(sample: () => Promise<void>): Promise<void> {
+    try {
+      await sample()
+      this.#failing = false
+    } catch (error) {
+      if (!this.#failing) {
+        this.#options.emit({
+          type: 'sample-failed',
+          error: error instanceof Error ? error : new Error(String(error)),
+        })
+      }
+      this.#failing = true
+    }
+  }
+}
+
+/** Keeps the samples of the window. A total that fell means that a worker left: what was counted before is void. */
+function noteDrain(drain: { atMs: number; done: number }[], sample: { atMs: number; done: number }): void {
+  const last = drain.at(-1)
+  if (last && sample.done < last.done) drain.length = 0
+  drain.push(sample)
+  while (drain.length > 2 && sample.atMs - (drain[0]?.atMs ?? 0) > drainWindowMs) drain.shift()
+}
+
+function drainRate(drain: readonly { atMs: number; done: number }[]): number {
+  const [first, last] = [drain[0], drain.at(-1)]
+  if (!first || !last || last.atMs <= first.atMs) return 0
+  return ((last.done - first.done) * 1000) / (last.atMs - first.atMs)
+}

@@ -1,0 +1,120 @@
+/** A job as its client sees it. Written out by hand around results that are JSON text already. */
+import { decodeResult } from '@millrace/cache'
+import type { Job } from '@millrace/contracts'
+import type { KnownJob, StoredJob } from '@millrace/jobs'
+import type { ResultTexts } from './vector-json.js'
+
+/** What the queue looks like from here, for a job that waits. */
+export interface QueueEstimate {
+  waiting: number
+  chunksPerS: number
+}
+
+type JobWithoutOutput = Omit<Job, 'output'>
+
+export function storedJobText(job: StoredJob, texts: ResultTexts, queue: QueueEstimate): string {
+  const output =
+    job.status === 'succeeded' || job.status === 'failed' ? outputText(job, job.outputs, texts) : 'null'
+  return withOutput(viewOf(job, queue), output)
+}
+
+/** @param results by slot */
+export function knownJobText(job: KnownJob, results: readonly Buffer[], texts: ResultTexts): string {
+  return withOutput(knownView(job), outputText(job, new Map(results.entries()), texts))
+}
+
+function viewOf(job: StoredJob, queue: QueueEstimate): JobWithoutOutput {
+  const waits = job.status === 'queued'
+  const misses = job.slotCount - job.knownCount - job.hits - job.joined
+  return {
+    id: job.id,
+    object: 'job',
+    status: job.status,
+    model: job.model,
+    created_at: iso(job.createdAtMs),
+    started_at: isoOrNull(job.startedAtMs),
+    completed_at: isoOrNull(job.completedAtMs),
+    expires_at: iso(job.expiresAtMs),
+    error: errorOf(job),
+    progress: { done: itemsDone(job), total: job.slots.length },
+    queue: waits
+      ? {
+          position: queue.waiting,
+          eta_ms: queue.chunksPerS > 0 ? Math.round((queue.waiting * 1000) / queue.chunksPerS) : null,
+        }
+      : null,
+    metrics: {
+      queue_ms: job.startedAtMs === null ? null : Math.max(0, job.startedAtMs - job.createdAtMs),
+      tokenize_ms: job.chunksDone === 0 ? null : job.tokenizeUs / 1000,
+      predict_ms: job.chunksDone === 0 ? null : job.predictUs / 1000,
+      batch_size: job.chunksDone === 0 ? null : job.batchSize,
+      cache: { hits: job.knownCount + job.hits, misses: Math.max(0, misses), joined: job.joined },
+    },
+    attempts: job.attempts,
+    urls: { get: `/v1/jobs/${job.id}` },
+  }
+}
+
+function knownView(job: KnownJob): JobWithoutOutput {
+  const at = iso(job.createdAtMs)
+  return {
+    id: job.id,
+    object: 'job',
+    status: 'succeeded',
+    model: job.model,
+    created_at: at,
+    started_at: at,
+    completed_at: at,
+    expires_at: iso(job.expiresAtMs),
+    error: null,
+    progress: { done: job.slots.length, total: job.slots.length },
+    queue: null,
+    metrics: {
+      queue_ms: 0,
+      tokenize_ms: 0,
+      predict_ms: 0,
+      batch_size: 0,
+      cache: { hits: job.keys.length, misses: 0, joined: 0 },
+    },
+    attempts: 0,
+    urls: { get: `/v1/jobs/${job.id}` },
+  }
+}
+
+function withOutput(view: JobWithoutOutput, output: string): string {
+  return `${JSON.stringify(view).slice(0, -1)},"output":${output}}`
+}
+
+function outputText(
+  job: Pick<StoredJob, 'single' | 'slots' | 'encoding'>,
+  results: ReadonlyMap<number, Buffer>,
+  texts: ResultTexts,
+): string {
+  const items = job.slots.map((slot) => {
+    const bytes = results.get(slot)
+    return bytes ? texts.textOf(bytes, job.encoding) : 'null'
+  })
+  return job.single ? (items[0] ?? 'null') : `[${items.join(',')}]`
+}
+
+/** A failed job says why: what it was settled with, or else what its first item failed with. */
+function errorOf(job: StoredJob): Job['error'] {
+  if (job.error || job.status !== 'failed') return job.error
+  const first = job.outputs.get(job.slots[0] ?? 0)
+  const result = first && decodeResult(first)
+  if (result?.kind === 'error') return result.error
+  return { code: 'inference_failed', detail: 'no item of this job could be computed' }
+}
+
+function itemsDone(job: StoredJob): number {
+  if (job.chunksDone < job.chunks) return job.slots.filter((slot) => job.outputs.has(slot)).length
+  return job.slots.length
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : iso(ms)
+}

@@ -1,0 +1,174 @@
+/** The composition root of a gateway: what is opened here is closed here, in reverse. Signals are main.ts' matter. */
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { serve } from '@hono/node-server'
+import { ResultCache } from '@millrace/cache'
+import type { Config } from '@millrace/config'
+import { ChunkQueues, FleetRegistry, JobStore, SettledChannel } from '@millrace/jobs'
+import { maskUrl, queueMetrics } from '@millrace/telemetry'
+import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
+import { createApp } from './app.js'
+import type { GatewayContext } from './context.js'
+import type { Emit } from './events.js'
+import { FleetView } from './fleet-view.js'
+import { observe } from './observe.js'
+import { ResultTexts } from './vector-json.js'
+
+export interface Gateway {
+  readonly url: string
+  /** Takes no more requests, answers those it has within STOP_TIMEOUT_MS, and closes. Twice is fine. */
+  close(): Promise<void>
+}
+
+export interface GatewayOverrides {
+  now?: () => number
+  onEvent?: Emit
+}
+
+/** Starts even while a Redis is away. @throws the listen error of the port */
+export async function startGateway(config: Config, overrides: GatewayOverrides = {}): Promise<Gateway> {
+  const now = overrides.now ?? Date.now
+  const closers: (() => Promise<void> | void)[] = []
+  const observed = observe(config)
+  const emit: Emit = (event) => {
+    observed.emit(event)
+    overrides.onEvent?.(event)
+  }
+  const stopping = new AbortController()
+  const url = config.QUEUE_REDIS_URL
+  const models = [...config.models.keys()]
+  const opened = <T extends { close(): Promise<void> | void }>(part: T): T => {
+    closers.push(() => part.close())
+    return part
+  }
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= (async () => {
+      stopping.abort()
+      for (const closer of closers.reverse()) await closer()
+    })()
+    return closing
+  }
+  try {
+    // The LRU of results and the texts written out beside it share one budget.
+    const lruBytes = Math.floor(config.LRU_BYTES / 2)
+    const [store, cache, tokenizers] = await Promise.all([
+      JobStore.connect({ url, role: 'gateway', on: emit }).then(opened),
+      ResultCache.connect({
+        url: config.CACHE_REDIS_URL,
+        lruBytes,
+        ttlS: config.RESULT_TTL_S,
+        on: emit,
+      }).then(opened),
+      loadTokenizers(config, emit),
+    ])
+    const queues = opened(ChunkQueues.connect({ url, models, attempts: config.CHUNK_ATTEMPTS, on: emit }))
+    const channel = opened(SettledChannel.connect({ url, on: emit }))
+    const registry = opened(FleetRegistry.connect({ url, on: emit }))
+    const fleet = opened(new FleetView({ models, registry, queues, store, now, emit }))
+    await fleet.start()
+    queueMetrics(observed.registry, {
+      read: () =>
+        Promise.all(models.map(async (model) => ({ model, ...(await queues.depth(model, now())) }))),
+    })
+    const context: GatewayContext = {
+      config,
+      cache,
+      store,
+      queues,
+      channel,
+      fleet,
+      tokenizers,
+      texts: new ResultTexts(config.LRU_BYTES - lruBytes),
+      metrics: async () => ({ type: observed.registry.contentType, body: await observed.registry.metrics() }),
+      stopping: stopping.signal,
+      now,
+      emit,
+      submit: {
+        scope: config.CACHE_SCOPE,
+        chunkItems: config.CHUNK_ITEMS,
+        jobTtlMs: config.JOB_TTL_S * 1000,
+        knownJobTtlMs: config.KNOWN_JOB_TTL_S * 1000,
+        limits: {
+          queueLimitChunks: config.QUEUE_LIMIT_CHUNKS,
+          memoryLimit: config.QUEUE_MEMORY_LIMIT,
+          deadlineS: config.JOB_DEADLINE_S,
+        },
+        cache,
+        store,
+        queues,
+        fleet,
+        now,
+        emit,
+      },
+    }
+    const app = createApp(context, observed)
+    const server = await listen(app.fetch, config)
+    closers.push(() => closeServer(server, config.STOP_TIMEOUT_MS))
+    await sayFaults(config, store, cache, emit)
+    const { port } = server.address() as AddressInfo
+    const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
+    observed.logger.info(
+      {
+        url: `http://${host}:${port}`,
+        queueRedis: maskUrl(url),
+        cacheRedis: maskUrl(config.CACHE_REDIS_URL),
+      },
+      'gateway listens',
+    )
+    return { url: `http://${host}:${port}`, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Only of models whose files are here; without them the worker alone finds out what is too long. */
+async function loadTokenizers(config: Config, emit: Emit): Promise<Map<string, TextTokenizer>> {
+  const tokenizers = new Map<string, TextTokenizer>()
+  for (const { alias, dir } of config.models.values()) {
+    if (dir === null) continue
+    try {
+      tokenizers.set(alias, await loadTextTokenizer(dir))
+    } catch (error) {
+      const fault = error instanceof Error ? error : new Error(String(error))
+      emit({ type: 'tokenizer-missing', model: alias, error: fault })
+    }
+  }
+  return tokenizers
+}
+
+function listen(fetch: Parameters<typeof serve>[0]['fetch'], config: Config): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch, hostname: config.HOST, port: config.PORT }, () =>
+      resolve(server as Server),
+    ) as Server
+    server.once('error', reject)
+  })
+}
+
+/** Idle connections go at once; those with a request in hand have until the limit. */
+function closeServer(server: Server, limitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const limit = setTimeout(() => server.closeAllConnections(), limitMs)
+    server.close(() => {
+      clearTimeout(limit)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+async function sayFaults(config: Config, store: JobStore, cache: ResultCache, emit: Emit): Promise<void> {
+  const faults = await Promise.all([
+    store.healthy ? store.settingFaults() : [],
+    cache.healthy ? cache.settingFaults() : [],
+  ])
+  for (const fault of faults.flat()) emit({ type: 'settings-fault', fault })
+  if (!/^(127\.|::1$|localhost$)/.test(config.HOST)) {
+    emit({
+      type: 'settings-fault',
+      fault: `HOST is ${config.HOST}: anyone who reaches it may submit jobs; there are no API keys yet`,
+    })
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * `npm run bench`: the fleet under a closed loop, beside the ceiling of the same run. Rounds of fleet and ceiling
+ * alternate, because a machine's speed drifts; each figure is the median of its rounds.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { arch, cpus, platform, totalmem } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { loadConfig } from '@millrace/config'
+import { type LoadedModel, loadModel } from '@millrace/model'
+import { type Fleet, startFleet } from '@millrace/testkit'
+import { aloneLatencies, ceilingThroughput } from './ceiling.js'
+import { at, closedLoop, type LoopResult } from './closed-loop.js'
+import { fleetMemory, type ProcessMemory } from './fleet-memory.js'
+import { paddingRatio } from './padding-ratio.js'
+import { mixedTokens, type Scenario, scenarios, shortTokens } from './scenarios.js'
+import { textMaker } from './texts.js'
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
+const { values: flags } = parseArgs({
+  options: {
+    workers: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '6' },
+    out: {
+      type: 'string',
+      default: join(
+        root,
+        'bench/results',
+        `local-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.json`,
+      ),
+    },
+  },
+})
+const workers = Number(flags.workers)
+const rounds = Number(flags.rounds)
+const seconds = Number(flags.seconds)
+
+interface Row {
+  name: string
+  rounds: LoopResult[]
+  ceilingTextsPerS: number[]
+}
+
+async function main(): Promise<void> {
+  const config = loadConfig({ MILLRACE_CONFIG: join(root, 'millrace.json') })
+  const model = config.models.get(config.served[0] ?? '')
+  if (!model?.dir) throw new Error('the benchmark needs a local model as the first of millrace.json')
+  const texts = textMaker(model.dir, 20260101)
+  const direct = await loadModel({
+    alias: model.alias,
+    task: model.task,
+    dtype: model.dtype,
+    dir: model.dir,
+    dataDir: config.MILLRACE_DATA_DIR,
+    processes: workers,
+    threads: config.MODEL_THREADS,
+    batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+    strictBatching: false,
+  })
+  const fleet = await startFleet({ root, workers, cacheMaxmemory: '1gb', env: { LOG_LEVEL: 'warn' } })
+  try {
+    const all = scenarios(model.alias, texts)
+    const area = config.BATCH_TOKENS
+    const short = Array.from({ length: 512 }, () => texts.distinct(shortTokens))
+    const mixed = Array.from({ length: 512 }, () =>
+      texts.distinct(texts.integer(mixedTokens.from, mixedTokens.to)),
+    )
+    await closedLoop({ url: fleet.url, seconds: 2, ...all.oneByOne })
+
+    const idle = await latency(direct, fleet, all.idle, short)
+    const rows = [
+      await alternate(all.oneByOne, fleet, () => ceilingThroughput(direct, short, area, seconds)),
+      await alternate(all.few, fleet, () => ceilingThroughput(direct, short, area, seconds)),
+      await alternate(all.arrays, fleet, () => ceilingThroughput(direct, short, area, seconds)),
+      await alternate(all.zipf, fleet),
+      await alternate(all.hot, fleet),
+    ]
+    const before = await tokensRun(fleet)
+    rows.push(await alternate(all.mixed, fleet, () => ceilingThroughput(direct, mixed, area, seconds)))
+    const padding = paddingRatio(before, await tokensRun(fleet))
+    const memory = fleetMemory(fleet)
+    const result = {
+      machine: machine(),
+      versions: versions(),
+      workers,
+      rounds,
+      seconds,
+      idle,
+      rows,
+      padding,
+      memory,
+    }
+    print(result)
+    mkdirSync(dirname(flags.out), { recursive: true })
+    writeFileSync(flags.out, `${JSON.stringify(result, null, 2)}\n`)
+    console.log(`\nwritten to ${flags.out}`)
+  } finally {
+    await fleet.stop()
+    await direct.close()
+  }
+}
+
+async function alternate(scenario: Scenario, fleet: Fleet, ceiling?: () => Promise<number>): Promise<Row> {
+  const row: Row = { name: scenario.name, rounds: [], ceilingTextsPerS: [] }
+  for (let round = 0; round < rounds; round++) {
+    if (ceiling) row.ceilingTextsPerS.push(await ceiling())
+    row.rounds.push(await closedLoop({ url: fleet.url, seconds, ...scenario }))
+  }
+  return row
+}
+
+/** Median latency of a miss on an idle fleet, and of the same kind of text straight through the engine, in turn. */
+async function latency(direct: LoadedModel, fleet: Fleet, scenario: Scenario, texts: readonly string[]) {
+  const alone: number[] = []
+  const through: LoopResult[] = []
+  for (let round = 0; round < rounds; round++) {
+    alone.push(at(await aloneLatencies(direct, texts.slice(0, 100)), 0.5))
+    through.push(await closedLoop({ url: fleet.url, seconds: Math.min(seconds, 4), ...scenario }))
+  }
+  const fleetMs = median(through.map(({ latencyMs }) => latencyMs.p50))
+  return { fleetMs, directMs: median(alone), addedMs: fleetMs - median(alone) }
+}
+
+async function tokensRun(fleet: Fleet): Promise<string[]> {
+  return Promise.all(fleet.workers.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()))
+}
+
+function print(result: {
+  idle: { fleetMs: number; directMs: number; addedMs: number }
+  rows: Row[]
+  padding: number
+  memory: ProcessMemory[]
+}): void {
+  const n = (value: number, digits = 0) => value.toFixed(digits)
+  console.log(
+    `\nidle miss: ${n(result.idle.fleetMs, 1)} ms at the median, engine alone ${n(result.idle.directMs, 1)} ms, added ${n(result.idle.addedMs, 1)} ms\n`,
+  )
+  console.table(
+    result.rows.map((row) => {
+      const of = (pick: (round: LoopResult) => number) => median(row.rounds.map(pick))
+      const ratios = row.ceilingTextsPerS.map(
+        (ceiling, i) => (row.rounds[i]?.textsPerS ?? Number.NaN) / ceiling,
+      )
+      return {
+        scenario: row.name,
+        'requests/s': n(of((round) => round.requestsPerS)),
+        'texts/s': n(of((round) => round.textsPerS)),
+        'ceiling texts/s': ratios.length === 0 ? '' : n(median(row.ceilingTextsPerS)),
+        'of ceiling': ratios.length === 0 ? '' : `${n(100 * median(ratios))} %`,
+        'p50 ms': n(
+          of(({ latencyMs }) => latencyMs.p50),
+          1,
+        ),
+        'p95 ms': n(
+          of(({ latencyMs }) => latencyMs.p95),
+          1,
+        ),
+        'p99 ms': n(
+          of(({ latencyMs }) => latencyMs.p99),
+          1,
+        ),
+        'generator cores': n(
+          of((round) => round.generatorCores),
+          2,
+        ),
+      }
+    }),
+  )
+  console.log(`padding ratio of the mixed lengths (padded / real tokens): ${n(result.padding, 3)}`)
+  console.table(
+    result.memory.map(({ name, pssMb, privateMb }) => ({
+      process: name,
+      'PSS MB': n(pssMb),
+      'private MB': n(privateMb),
+    })),
+  )
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? Number.NaN)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}
+
+function machine() {
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    platform: `${platform()} ${arch()}`,
+  }
+}
+
+function versions(): Record<string, string> {
+  const names = [
+    '@huggingface/transformers',
+    'onnxruntime-node',
+    'bullmq',
+    'ioredis',
+    'hono',
+    '@hono/node-server',
+  ]
+  const version = (name: string) =>
+    (
+      JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as {
+        version: string
+      }
+    ).version
+  return { node: process.version, ...Object.fromEntries(names.map((name) => [name, version(name)])) }
+}
+
+main().catch((error: unknown) => {
+  console.error(error)
+  process.exitCode = 1
+})

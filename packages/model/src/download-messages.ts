@@ -1,0 +1,16 @@
+/** What the download child is told and what it tells. */
+export interface ToDownload {
+  readonly type: 'download'
+  readonly id: string
+  readonly revision: string
+  readonly dtype: string
+  /** Files land in `<cacheDir>/<id>/<revision>/`. */
+  readonly cacheDir: string
+  readonly remoteHost?: string
+}
+
+export type FromDownload =
+  | { readonly type: 'progress' }
+  | { readonly type: 'fetched'; readonly file: string; readonly bytes: number }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'done'; readonly files: string[] }

@@ -1,0 +1,56 @@
+/**
+ * The seam: what runs inside a model process. An engine loads one model, runs batches, closes. It must not know of
+ * jobs, queues, caches, processes or texts: it gets token ids and gives vectors.
+ *
+ * An engine module exports `createEngine: CreateEngine`. Every engine passes engine-conformance.ts.
+ */
+import type { Task } from '@millrace/contracts'
+
+/** One input, ready for the model: token ids with the special tokens. Its cost is `ids.length`. */
+export interface EncodedItem {
+  readonly ids: Int32Array
+}
+
+export const poolingModes = ['cls', 'max', 'mean', 'mean_sqrt_len', 'lasttoken'] as const
+export type PoolingMode = (typeof poolingModes)[number]
+
+/** How token vectors become one vector, as the model's own sentence-transformers files say. */
+export interface Pooling {
+  readonly mode: PoolingMode
+  readonly normalize: boolean
+}
+
+/** What an engine needs to know. Plain data: it crosses a process border. */
+export interface EngineSpec {
+  /** Folder with config.json and onnx/. Nothing outside it is read, nothing is downloaded. */
+  readonly dir: string
+  readonly dtype: string
+  readonly task: Task
+  readonly pooling: Pooling
+  readonly padTokenId: number
+  /** Intra-op threads. */
+  readonly threads: number
+  /** Meant for one particular engine; the others ignore it. */
+  readonly options: Readonly<Record<string, string | number | boolean>>
+}
+
+export interface EngineFacts {
+  /** Length of every vector. */
+  readonly dimensions: number
+}
+
+export interface Engine {
+  /** Called once, before anything else. @throws Error when the model cannot be used */
+  load(): Promise<EngineFacts>
+  /**
+   * One forward pass.
+   * @param batch at least one item, each at most the model's limit long
+   * @returns one vector per item, in the order of the batch, each with its own buffer
+   * @throws Error when the batch cannot be computed; the engine stays usable
+   */
+  run(batch: readonly EncodedItem[]): Promise<Float32Array[]>
+  /** Frees the model. Twice is fine, before load is fine. */
+  close(): Promise<void>
+}
+
+export type CreateEngine = (spec: EngineSpec) => Engine

@@ -1,0 +1,64 @@
+/**
+ * Embeddings with transformers.js on ONNX Runtime, for feature-extraction models. Reads one local folder and never
+ * the network. Pools itself: the library's own pooling costs several milliseconds per batch.
+ */
+import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from '../engine.js'
+import { pool } from '../pooling.js'
+import { importTransformers, type LoadedSession, loadSession } from './transformers-session.js'
+
+export const createEngine: CreateEngine = (spec) => new TransformersEmbedding(spec)
+
+class TransformersEmbedding implements Engine {
+  readonly #spec: EngineSpec
+  #session: LoadedSession | undefined
+
+  constructor(spec: EngineSpec) {
+    this.#spec = spec
+  }
+
+  async load(): Promise<EngineFacts> {
+    this.#session = await loadSession(await importTransformers(), this.#spec)
+    // One pass with the pad token: shows what the model puts out and pays for first-run allocations now.
+    const [vector] = await this.run([{ ids: Int32Array.of(this.#spec.padTokenId) }])
+    if (vector === undefined || vector.length === 0) throw new Error('The model gives no vector')
+    return { dimensions: vector.length }
+  }
+
+  async run(batch: readonly EncodedItem[]): Promise<Float32Array[]> {
+    if (this.#session === undefined) throw new Error('The engine is not loaded')
+    const lengths = batch.map((item) => item.ids.length)
+    const width = Math.max(...lengths)
+    const size = batch.length * width
+    // int64 tensors, written through 32-bit halves (little-endian, ids are never negative): no BigInt per token.
+    const ids = new BigInt64Array(size)
+    const mask = new BigInt64Array(size)
+    const idHalves = new Int32Array(ids.buffer)
+    const maskHalves = new Int32Array(mask.buffer)
+    batch.forEach((item, row) => {
+      for (let column = 0; column < width; column++) {
+        const at = 2 * (row * width + column)
+        const real = column < item.ids.length
+        idHalves[at] = real ? (item.ids[column] ?? 0) : this.#spec.padTokenId
+        maskHalves[at] = real ? 1 : 0
+      }
+    })
+    const output = await this.#session.run({ ids, mask, dims: [batch.length, width] })
+    try {
+      const [count, tokens, dimensions] = output.dims
+      if (count !== batch.length || tokens !== width || dimensions === undefined) {
+        throw new Error(
+          `The model's output has the shape [${output.dims}], not [${batch.length}, ${width}, n]`,
+        )
+      }
+      return pool(output.data, width, dimensions, lengths, this.#spec.pooling)
+    } finally {
+      output.dispose()
+    }
+  }
+
+  async close(): Promise<void> {
+    const session = this.#session
+    this.#session = undefined
+    await session?.dispose()
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * The model process: holds the weights, runs the forward pass, nothing else. Forked by model-process.ts, which tells
+ * it what to load and when to stop. It must not know of Redis, jobs or HTTP.
+ */
+import { pathToFileURL } from 'node:url'
+import type { CreateEngine, Engine, EngineFacts } from './engine.js'
+import {
+  type FromModelProcess,
+  packVectors,
+  type ToModelProcess,
+  unpackItems,
+} from './model-process-messages.js'
+
+let engine: Engine | undefined
+let facts: EngineFacts | undefined
+
+// Ctrl-C and a service manager's SIGTERM reach the whole group; the parent decides when this process stops.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+// Without its parent it has no purpose. The kernel frees what is held.
+process.on('disconnect', () => process.exit(0))
+
+// One message after another, each answered in full before the next begins: a forward pass blocks this thread, and an
+// answer still in the socket's queue would wait for it.
+let previous: Promise<void> = Promise.resolve()
+process.on('message', (message: ToModelProcess) => {
+  previous = previous.then(() => handle(message)).catch(fail)
+})
+
+async function handle(message: ToModelProcess): Promise<void> {
+  switch (message.type) {
+    case 'load':
+      return await answer(await load(message.engineModule, message))
+    case 'run':
+      return await answer(await run(message))
+    case 'stop':
+      await engine?.close()
+      process.exit(0)
+  }
+}
+
+async function load(
+  engineModule: string,
+  { spec }: Extract<ToModelProcess, { type: 'load' }>,
+): Promise<FromModelProcess> {
+  const started = performance.now()
+  try {
+    const url = engineModule.startsWith('file:') ? engineModule : pathToFileURL(engineModule).href
+    const module: { createEngine: CreateEngine } = await import(url)
+    engine = module.createEngine(spec)
+    facts = await engine.load()
+    // Loading leaves much garbage behind; without --expose-gc this line does nothing.
+    globalThis.gc?.()
+    return { type: 'loaded', facts, loadMs: performance.now() - started }
+  } catch (error) {
+    return { type: 'load-failed', message: describe(error) }
+  }
+}
+
+async function run({
+  batchId,
+  ids,
+  lengths,
+}: Extract<ToModelProcess, { type: 'run' }>): Promise<FromModelProcess> {
+  try {
+    if (engine === undefined || facts === undefined) throw new Error('no model is loaded')
+    const started = performance.now()
+    const vectors = await engine.run(unpackItems(ids, lengths))
+    const predictMs = performance.now() - started
+    if (vectors.length !== lengths.length)
+      throw new Error(`${vectors.length} vectors for ${lengths.length} items`)
+    return { type: 'result', batchId, vectors: packVectors(vectors, facts.dimensions), predictMs }
+  } catch (error) {
+    return { type: 'batch-failed', batchId, message: describe(error) }
+  }
+}
+
+function answer(message: FromModelProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.send?.(message, (error: Error | null) => (error === null ? resolve() : reject(error)))
+  })
+}
+
+function fail(error: unknown): never {
+  process.stderr.write(`${describe(error)}\n`)
+  process.exit(1)
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,47 @@
+/** The version of a model: one digest over everything that decides its answers. Part of every content key. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Pooling } from './engine.js'
+
+/** Counts up when the same files begin to give other answers: pooling, tokenizing or the engine changed. */
+const scheme = 'millrace-model-1'
+
+export interface VersionParts {
+  /** Hub id, or `local`: where a folder lies makes no difference. */
+  readonly source: string
+  /** Pinned hub revision, or empty. */
+  readonly revision: string
+  readonly dtype: string
+  readonly pooling: Pooling
+  /** Name of the engine module. */
+  readonly engine: string
+  /** SHA-256 of each file, by its path inside the model folder. */
+  readonly files: ReadonlyMap<string, string>
+}
+
+/** @returns 64 hexadecimal digits */
+export function modelVersion({ source, revision, dtype, pooling, engine, files }: VersionParts): string {
+  const canonical = JSON.stringify([
+    scheme,
+    source,
+    revision,
+    dtype,
+    [pooling.mode, pooling.normalize],
+    engine,
+    [...files].sort(([a], [b]) => (a < b ? -1 : 1)),
+  ])
+  return createHash('sha256').update(canonical).digest('hex')
+}
+
+/** SHA-256 of each file, streamed: weights may be larger than memory. */
+export async function digestFiles(dir: string, files: readonly string[]): Promise<Map<string, string>> {
+  const digests = new Map<string, string>()
+  for (const file of files) {
+    const hash = createHash('sha256')
+    await pipeline(createReadStream(join(dir, file)), hash)
+    digests.set(file, hash.digest('hex'))
+  }
+  return digests
+}

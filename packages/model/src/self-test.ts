@@ -1,0 +1,53 @@
+/**
+ * Does company change an answer? Dynamically quantised models scale activations over the whole batch, so a text gets
+ * another vector beside other texts, and a shared cache would freeze whichever came first. Asked at every load.
+ */
+import type { TextTokenizer } from '@millrace/tokenizer'
+import type { EncodedItem } from './engine.js'
+import type { ProcessPool } from './process-pool.js'
+
+/** Above this a model runs one item at a time. Plain rounding stays below 1e-5. */
+export const toleratedDifference = 1e-4
+
+const sentence = 'The water of the race turns the wheel, and the wheel turns the stone. '
+const probes = [
+  'ok',
+  'How do I reset my password?',
+  sentence,
+  sentence.repeat(4),
+  '12:30, 5 % & (a+b) ünï 日本',
+]
+
+/**
+ * @returns the largest difference of any value between a probe's vector alone and in a batch of all probes
+ * @throws Error when a probe cannot be computed
+ */
+export async function probeDifference(pool: ProcessPool, tokenizer: TextTokenizer): Promise<number> {
+  const items = probes.map((text) => ({ ids: tokenizer.encode(text, { truncate: true }) }))
+  const together = await vectors(pool, items)
+  let difference = 0
+  for (const [index, item] of items.entries()) {
+    const [alone] = await vectors(pool, [item])
+    difference = Math.max(difference, distance(alone, together[index]))
+  }
+  return difference
+}
+
+async function vectors(pool: ProcessPool, items: readonly EncodedItem[]): Promise<Float32Array[]> {
+  const { outcomes } = await pool.run(items)
+  return outcomes.map((outcome) => {
+    if (outcome.ok) return outcome.vector
+    throw new Error(`The self-test of the model failed: ${outcome.error.detail}`)
+  })
+}
+
+function distance(a: Float32Array | undefined, b: Float32Array | undefined): number {
+  if (a === undefined || b === undefined || a.length !== b.length) return Number.POSITIVE_INFINITY
+  let largest = 0
+  for (const [index, value] of a.entries()) {
+    const difference = Math.abs(value - (b[index] ?? 0))
+    // Not a number is as different as can be.
+    largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(largest, difference)
+  }
+  return largest
+}
