@@ -52,7 +52,8 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
   try {
     // The LRU of results and the texts written out beside it share one budget.
     const lruBytes = Math.floor(config.LRU_BYTES / 2)
-    const [store, cache, tokenizers] = await Promise.all([
+    const channel = opened(SettledChannel.connect({ url, on: emit }))
+    const [store, cache, queues, registry, tokenizers] = await Promise.all([
       JobStore.connect({ url, role: 'gateway', on: emit }).then(opened),
       ResultCache.connect({
         url: config.CACHE_REDIS_URL,
@@ -60,11 +61,10 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
         ttlS: config.RESULT_TTL_S,
         on: emit,
       }).then(opened),
+      ChunkQueues.connect({ url, models, attempts: config.CHUNK_ATTEMPTS, on: emit }).then(opened),
+      FleetRegistry.connect({ url, on: emit }).then(opened),
       loadTokenizers(config, emit),
     ])
-    const queues = opened(ChunkQueues.connect({ url, models, attempts: config.CHUNK_ATTEMPTS, on: emit }))
-    const channel = opened(SettledChannel.connect({ url, on: emit }))
-    const registry = opened(FleetRegistry.connect({ url, on: emit }))
     const fleet = opened(new FleetView({ models, registry, queues, store, now, emit }))
     await fleet.start()
     queueMetrics(observed.registry, {

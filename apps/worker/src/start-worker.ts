@@ -59,7 +59,7 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
     })
     closers.push(() => cache.close())
     await sayFaults(store, cache, emit)
-    const registry = FleetRegistry.connect({ url, on: emit })
+    const registry = await FleetRegistry.connect({ url, on: emit })
     closers.push(() => registry.close())
     const teller = new SettledTeller(store, emit)
     for (const alias of config.served) {

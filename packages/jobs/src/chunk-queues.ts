@@ -3,7 +3,7 @@
  * which chunk of which record to compute, and nothing else.
  */
 import { MillraceError } from '@millrace/contracts'
-import { closeRedis, openRedis, type RedisEvent } from '@millrace/redis'
+import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/redis'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { reachError } from './job-store.js'
@@ -50,8 +50,8 @@ export class ChunkQueues {
     this.#queues = queues
   }
 
-  /** Connects in the background; until Redis is there, adding fails fast. */
-  static connect(options: ChunkQueuesOptions): ChunkQueues {
+  /** Resolves within about 2 s even when Redis is away; it then connects in the background, and adding fails fast. */
+  static async connect(options: ChunkQueuesOptions): Promise<ChunkQueues> {
     // No autopipelining here: it costs BullMQ's scripts a third of their throughput.
     const redis = openRedis({
       url: options.url,
@@ -76,6 +76,7 @@ export class ChunkQueues {
       queue.on('error', () => {})
       queues.set(model, queue)
     }
+    await firstReady(redis, 2000)
     return new ChunkQueues(redis, queues)
   }
 

@@ -30,7 +30,7 @@ type Delivered = { type: 'delivered'; delivery: ChunkDelivery }
 
 async function open(change: Partial<ChunkConsumerOptions> = {}) {
   const model = `model-${serial++}`
-  queues = ChunkQueues.connect({ url: redis.url, models: [model], attempts: 2 })
+  queues = await ChunkQueues.connect({ url: redis.url, models: [model], attempts: 2 })
   closers.push(() => queues.close())
   await eventually(() => queues.healthy)
   const consumer = (id: string, more: Partial<ChunkConsumerOptions> = {}) => {
@@ -211,7 +211,7 @@ describe('the settled channel', () => {
 
 describe('the fleet registry', () => {
   it('lists live workers, keeps what their models are, and drops who withdrew or fell silent', async () => {
-    const registry = FleetRegistry.connect({ url: redis.url })
+    const registry = await FleetRegistry.connect({ url: redis.url })
     closers.push(() => registry.close())
     await eventually(() => registry.read().then(() => true))
     const facts = {

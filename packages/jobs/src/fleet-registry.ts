@@ -3,7 +3,7 @@
  * that a cache hit is answered even while no worker is up. Freshness goes by Redis' clock alone.
  */
 import { type ModelFacts, modelFactsSchema } from '@millrace/contracts'
-import { closeRedis, openRedis, type RedisEvent } from '@millrace/redis'
+import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { defineJobCommands } from './job-commands.js'
@@ -40,7 +40,11 @@ export class FleetRegistry {
     this.#redis = redis
   }
 
-  static connect(options: { url: string; on?: ((event: RedisEvent) => void) | undefined }): FleetRegistry {
+  /** Resolves within about 2 s even when Redis is away; it then connects in the background. */
+  static async connect(options: {
+    url: string
+    on?: ((event: RedisEvent) => void) | undefined
+  }): Promise<FleetRegistry> {
     const redis = openRedis({
       url: options.url,
       role: 'queue',
@@ -49,6 +53,7 @@ export class FleetRegistry {
       on: options.on,
     })
     defineJobCommands(redis)
+    await firstReady(redis, 2000)
     return new FleetRegistry(redis)
   }
 
