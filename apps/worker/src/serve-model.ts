@@ -38,8 +38,6 @@ export interface ServeModelOptions {
 
 /** How many waiting items the batcher looks through for neighbours of like length. */
 const lookahead = 64
-/** An item older than this leads the next batch, whatever its length. */
-const maxAgeMs = 1000
 /** Chunks whose items are not in the batcher yet; more would be fetched blindly. */
 const maxBlindChunks = 2
 const maxChunksInHand = 256
@@ -54,7 +52,6 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     maxArea: config.BATCH_TOKENS,
     maxItems: Math.min(config.BATCH_ITEMS, model.maxBatchItems ?? config.BATCH_ITEMS),
     lookahead,
-    maxAgeMs,
   }
   const computer = new ItemComputer({
     alias,

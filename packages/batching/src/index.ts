@@ -1,1 +1,7 @@
-export {}
+export {
+  type Batch,
+  type BatcherLimits,
+  defaultPassTokens,
+  MicroBatcher,
+  maxPaddingRatio,
+} from './micro-batcher.js'

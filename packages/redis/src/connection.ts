@@ -30,7 +30,9 @@ export function retryDelayMs(attempt: number): number {
 }
 
 /** The ioredis options behind `openRedis`; BullMQ's own connections are made from them too. */
-export function redisOptions(options: Omit<OpenRedisOptions, 'url' | 'role' | 'on'>): RedisOptions & { replyMapping: 'legacy' } {
+export function redisOptions(
+  options: Omit<OpenRedisOptions, 'url' | 'role' | 'on'>,
+): RedisOptions & { replyMapping: 'legacy' } {
   return {
     replyMapping: 'legacy',
     lazyConnect: true,

@@ -62,11 +62,13 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     LOG_LEVEL: 'info',
     ...options.env,
   }
+  const started = { gateway: 0, worker: 0 }
   const start = async (app: 'gateway' | 'worker', list: FleetProcess[], env: Record<string, string> = {}) => {
     const entry = join(options.root, 'apps', app, 'dist', 'main.js')
-    const started = await startProcess(`${app}-${list.length + 1}`, entry, { ...settings, ...env })
-    list.push(started)
-    return started
+    started[app] += 1
+    const process = await startProcess(`${app}-${started[app]}`, entry, { ...settings, ...env })
+    list.push(process)
+    return process
   }
   const fleet: Fleet = {
     queueRedis: queue,

@@ -108,9 +108,11 @@ async function submitAndWait(
   waitMs: number,
   context: GatewayContext,
 ): Promise<Response> {
-  const signal = AbortSignal.any([c.req.raw.signal, context.stopping])
+  // Made only where there is something to wait for: a hot text is answered without.
+  let signal = context.stopping
   let heard: Promise<SettledJob | undefined> = Promise.resolve(undefined)
   const submitted = await submit(request, context.submit, (jobId) => {
+    signal = AbortSignal.any([c.req.raw.signal, context.stopping])
     heard = context.channel.waitFor(jobId, Math.min(waitMs, firstWaitMs), signal)
   })
   if (submitted.kind === 'known') {

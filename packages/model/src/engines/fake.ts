@@ -22,6 +22,8 @@ export interface FakeOptions {
   /** Makes a vector depend on the longest item beside it, as a dynamically quantised model does. */
   companyChanges: boolean
   load: 'throw' | 'crash' | 'hang'
+  /** Loading throws while this file exists; loading creates it. */
+  loadOnceFile: string
 }
 
 export const createEngine: CreateEngine = (spec) => {
@@ -30,6 +32,9 @@ export const createEngine: CreateEngine = (spec) => {
   return {
     async load() {
       if (options.load === 'throw') throw new Error('the fake engine was told not to load')
+      if (options.loadOnceFile !== undefined && !createFile(options.loadOnceFile)) {
+        throw new Error('the fake engine was told to load once')
+      }
       if (options.load === 'crash') die()
       if (options.load === 'hang') block()
       return { dimensions }

@@ -17,7 +17,7 @@ class TransformersEmbedding implements Engine {
   }
 
   async load(): Promise<EngineFacts> {
-    this.#session = await loadSession(await importTransformers(), this.#spec)
+    this.#session = await loadSession(importTransformers(), this.#spec)
     // One pass with the pad token: shows what the model puts out and pays for first-run allocations now.
     const [vector] = await this.run([{ ids: Int32Array.of(this.#spec.padTokenId) }])
     if (vector === undefined || vector.length === 0) throw new Error('The model gives no vector')

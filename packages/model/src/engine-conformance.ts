@@ -1,0 +1,86 @@
+/**
+ * What every engine must do, as tests: called by the test of each engine, the fake and the real. Never built, never
+ * imported by anything but a test.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from './engine.js'
+
+export interface ConformanceSubject {
+  readonly createEngine: CreateEngine
+  readonly spec: EngineSpec
+  /** Longest item to try, and ids that the model knows. */
+  readonly maxTokens: number
+  readonly vocabulary: number
+  /** Most two vectors of one item may differ: rounding of another batch shape. */
+  readonly tolerance: number
+}
+
+export function engineConformance(name: string, subject: ConformanceSubject): void {
+  const { createEngine, spec, maxTokens, vocabulary, tolerance } = subject
+  /** Different ids for every seed, the same ones each time. */
+  const item = (length: number, seed: number): EncodedItem => ({
+    ids: Int32Array.from({ length }, (_, place) => 1 + ((seed * 7919 + place * 104729) % (vocabulary - 1))),
+  })
+
+  describe(`engine conformance: ${name}`, () => {
+    let engine: Engine
+    let facts: EngineFacts
+    beforeAll(async () => {
+      engine = createEngine(spec)
+      facts = await engine.load()
+    })
+    afterAll(() => engine.close())
+
+    const vectorOf = async (one: EncodedItem): Promise<Float32Array> => {
+      const [vector] = await engine.run([one])
+      if (vector === undefined) throw new Error('no vector')
+      return vector
+    }
+    const expectClose = (a: Float32Array | undefined, b: Float32Array | undefined) => {
+      expect(a).toHaveLength(facts.dimensions)
+      expect(b).toHaveLength(facts.dimensions)
+      const largest = Math.max(...Array.from(a ?? [], (value, d) => Math.abs(value - (b?.[d] ?? 0))))
+      expect(largest).toBeLessThanOrEqual(tolerance)
+    }
+
+    it('one item gives one vector of the announced length, all of it numbers', async () => {
+      const vector = await vectorOf(item(7, 1))
+      expect(vector).toHaveLength(facts.dimensions)
+      expect(vector.every(Number.isFinite)).toBe(true)
+    })
+
+    it('the same item gives the same vector, to the bit', async () => {
+      expect(await vectorOf(item(9, 2))).toEqual(await vectorOf(item(9, 2)))
+    })
+
+    it('different items give different vectors', async () => {
+      expect(await vectorOf(item(9, 3))).not.toEqual(await vectorOf(item(9, 4)))
+    })
+
+    it('an item gives the same vector alone and among items of other lengths, in the order of the batch', async () => {
+      const batch = [item(3, 5), item(31, 6), item(1, 7), item(12, 8), item(3, 9)]
+      const together = await engine.run(batch)
+      expect(together).toHaveLength(batch.length)
+      for (const [place, one] of batch.entries()) expectClose(together[place], await vectorOf(one))
+      const reversed = await engine.run(batch.toReversed())
+      for (const [place, vector] of reversed.toReversed().entries()) expectClose(vector, together[place])
+    })
+
+    it('the longest item the model takes gives a vector, and the shortest', async () => {
+      expect((await vectorOf(item(maxTokens, 10))).every(Number.isFinite)).toBe(true)
+      expect((await vectorOf(item(1, 11))).every(Number.isFinite)).toBe(true)
+    })
+
+    it('each vector has a buffer of its own', async () => {
+      const vectors = await engine.run([item(4, 12), item(4, 13)])
+      for (const vector of vectors) expect(vector.buffer.byteLength).toBe(vector.byteLength)
+      expect(vectors[0]?.buffer).not.toBe(vectors[1]?.buffer)
+    })
+
+    it('closing twice is fine, and so is closing before loading', async () => {
+      const other = createEngine(spec)
+      await other.close()
+      await other.close()
+    })
+  })
+}
