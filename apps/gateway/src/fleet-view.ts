@@ -41,6 +41,7 @@ export class FleetView {
   #fleet: Fleet = { workers: [], models: new Map() }
   #memory: { used: number; max: number } | undefined
   #failing = false
+  #sampling: Promise<void> | undefined
 
   constructor(options: FleetViewOptions) {
     this.#options = options
@@ -73,15 +74,32 @@ export class FleetView {
     }
   }
 
+  /**
+   * The facts of a model. Where none are known yet they are asked for at once, not at the next sample: right after a
+   * worker's first start everything would else be called a miss.
+   */
+  async factsOf(alias: string): Promise<ModelFacts | undefined> {
+    if (!this.#fleet.models.has(alias)) await this.#sampleFleet()
+    return this.#fleet.models.get(alias)
+  }
+
   /** Counts what this gateway queued itself, until the next sample sees it. */
   queued(alias: string, chunks: number): void {
     const sampled = this.#sampled.get(alias)
     if (sampled) sampled.queuedSince += chunks
   }
 
-  async #sampleFleet(): Promise<void> {
+  /** All who ask while a sample is under way share it. */
+  #sampleFleet(): Promise<void> {
+    this.#sampling ??= this.#readFleet().finally(() => {
+      this.#sampling = undefined
+    })
+    return this.#sampling
+  }
+
+  #readFleet(): Promise<void> {
     const { registry, store, now } = this.#options
-    await this.#attempt(async () => {
+    return this.#attempt(async () => {
       const [fleet, memory] = await Promise.all([registry.read(), store.memoryUse()])
       this.#fleet = fleet
       this.#memory = memory

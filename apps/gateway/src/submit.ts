@@ -33,7 +33,7 @@ export interface SubmitContext {
   cache: Pick<ResultCache, 'getMany'>
   store: Pick<JobStore, 'create' | 'rememberKnown' | 'settle'>
   queues: Pick<ChunkQueues, 'add'>
-  fleet: Pick<FleetView, 'model' | 'queued' | 'memory'>
+  fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory'>
   now: () => number
   emit: Emit
 }
@@ -53,7 +53,7 @@ export async function submit(
   beforeQueueing: (jobId: string) => void = () => {},
 ): Promise<Submitted> {
   const { slots, distinct } = slotsOf(request.inputs)
-  const keys = contentKeys(request, distinct, context)
+  const keys = await contentKeys(request, distinct, context)
   const found = keys ? await lookUp(request.model, keys, context) : distinct.map(() => undefined)
   if (keys && found.every((result) => result !== undefined)) {
     return answerKnown(request, slots, distinct, keys, found as Buffer[], context)
@@ -95,12 +95,12 @@ export function slotsOf(inputs: readonly string[]): { slots: number[]; distinct:
 }
 
 /** Undefined until a worker has said which version of the model the fleet runs: then everything is a miss. */
-function contentKeys(
+async function contentKeys(
   { model, task, options }: SubmitRequest,
   distinct: readonly string[],
   { scope, fleet }: SubmitContext,
-): string[] | undefined {
-  const modelVersion = fleet.model(model).facts?.version
+): Promise<string[] | undefined> {
+  const modelVersion = (await fleet.factsOf(model))?.version
   if (modelVersion === undefined) return undefined
   return distinct.map(keyMaker({ scope, modelVersion, task, options: { truncate: options.truncate } }))
 }
