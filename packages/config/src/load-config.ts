@@ -114,5 +114,16 @@ function readModels(file: string, faults: string[]): Map<string, ModelConfig> {
 }
 
 function issuesOf(error: z.ZodError): string[] {
-  return error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`)
+  return error.issues.flatMap((issue) => sayIssue(issue, []))
+}
+
+/** A key's fault and a union's fault hide what is wrong inside them: that is what a user has to read. */
+function sayIssue(issue: z.core.$ZodIssue, above: readonly PropertyKey[]): string[] {
+  const path = [...above, ...issue.path]
+  if (issue.code === 'invalid_key') return issue.issues.flatMap((inner) => sayIssue(inner, path))
+  if (issue.code === 'invalid_union') {
+    const [closest] = [...issue.errors].sort((a, b) => a.length - b.length)
+    if (closest) return closest.flatMap((inner) => sayIssue(inner, path))
+  }
+  return [`${path.map(String).join('.') || '(top)'}: ${issue.message}`]
 }

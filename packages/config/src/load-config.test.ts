@@ -1,0 +1,109 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { configurationPage } from './configuration-page.js'
+import { ConfigError, loadConfig } from './load-config.js'
+
+let folder: string
+const write = (name: string, content: unknown) => {
+  const file = join(folder, name)
+  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content))
+  return file
+}
+const faultsOf = (environment: Record<string, string>) => {
+  try {
+    loadConfig(environment)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults
+    throw error
+  }
+  throw new Error('the configuration was taken')
+}
+let good: string
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'millrace-config-'))
+  good = write('good.json', {
+    models: { mini: { path: 'models/mini' }, hub: { hub: 'a/b', revision: 'a'.repeat(40) } },
+  })
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+describe('a configuration', () => {
+  it('has defaults for everything but the models', () => {
+    const config = loadConfig({ MILLRACE_CONFIG: good })
+    expect(config).toMatchObject({ HOST: '127.0.0.1', PORT: 8080, MAX_ITEMS: 2048, served: ['mini', 'hub'] })
+    expect(config.models.get('mini')).toMatchObject({
+      dir: join(folder, 'models/mini'),
+      hub: null,
+      dtype: 'q8',
+    })
+    expect(config.models.get('hub')).toMatchObject({
+      dir: null,
+      hub: { id: 'a/b', revision: 'a'.repeat(40) },
+    })
+  })
+
+  it('treats an empty variable as not given, as compose files write them', () => {
+    expect(loadConfig({ MILLRACE_CONFIG: good, PORT: '', BATCH_TOKENS: '' })).toMatchObject({ PORT: 8080 })
+  })
+
+  it('cannot be changed after it was read', () => {
+    const config = loadConfig({ MILLRACE_CONFIG: good })
+    expect(() => Object.assign(config, { PORT: 1 })).toThrow(TypeError)
+  })
+
+  it('serves what MILLRACE_MODELS names, and only that', () => {
+    expect(loadConfig({ MILLRACE_CONFIG: good, MILLRACE_MODELS: 'hub' }).served).toEqual(['hub'])
+  })
+})
+
+describe('a faulty configuration', () => {
+  it('names every fault at once', () => {
+    const faults = faultsOf({
+      MILLRACE_CONFIG: good,
+      PORT: 'eighty',
+      BATCH_TOKENS: '0',
+      QUEUE_REDIS_URL: 'http://x',
+    })
+    expect(faults.map((fault) => fault.split(':')[0])).toEqual(['PORT', 'QUEUE_REDIS_URL', 'BATCH_TOKENS'])
+  })
+
+  it('is refused where settings contradict each other', () => {
+    const one = 'redis://127.0.0.1:1'
+    const faults = faultsOf({
+      MILLRACE_CONFIG: good,
+      QUEUE_REDIS_URL: one,
+      CACHE_REDIS_URL: one,
+      LOCK_MS: '2000',
+      STALLED_CHECK_MS: '3000',
+      JOB_TTL_S: '20',
+      JOB_DEADLINE_S: '30',
+      MILLRACE_MODELS: 'nope',
+    })
+    expect(faults).toHaveLength(4)
+    expect(faults.join()).toContain("no model 'nope'")
+  })
+
+  it.each([
+    ['no file', 'absent.json', undefined, 'cannot read'],
+    ['broken JSON', 'broken.json', '{', 'cannot read'],
+    ['no model', 'empty.json', { models: {} }, 'name at least one model'],
+    [
+      'an unpinned hub model',
+      'unpinned.json',
+      { models: { m: { hub: 'a/b', revision: 'main' } } },
+      'models.m',
+    ],
+    ['an alias that is a path', 'path.json', { models: { '../x': { path: 'y' } } }, 'alias'],
+  ])('says what is wrong with millrace.json: %s', (_name, file, content, expected) => {
+    const path = content === undefined ? join(folder, file) : write(file, content)
+    expect(faultsOf({ MILLRACE_CONFIG: path }).join()).toContain(expected)
+  })
+})
+
+it('docs/configuration.md says what the code reads', () => {
+  const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8')
+  expect(page, 'run `npm run docs:config`').toBe(configurationPage())
+})
