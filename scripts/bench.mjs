@@ -1,0 +1,27 @@
+/** `npm run bench [-- --workers N --rounds N --seconds N --out FILE]`: installs what is missing, builds, measures. */
+import { spawnSync } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from './build.mjs'
+import { installPackages } from './install-packages.mjs'
+import { ensureRedis } from './install-redis.mjs'
+import { requireSupportedNode } from './node-version.mjs'
+import { StepError, stopWithSteps } from './run-quietly.mjs'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+requireSupportedNode()
+process.chdir(root)
+try {
+  const release = stopWithSteps()
+  await ensureRedis({ mayInstall: true })
+  await installPackages(root)
+  await build(root)
+  release()
+  const main = join(root, 'bench', 'dist', 'main.js')
+  const { status } = spawnSync(process.execPath, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  process.exitCode = status ?? 1
+} catch (error) {
+  console.error(error instanceof StepError ? `\n${error.message}\n` : error)
+  process.exitCode = 1
+}
