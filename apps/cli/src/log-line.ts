@@ -1,28 +1,29 @@
 /** One line of a child's output as a person reads it: pino's JSON becomes time, level, message and fields. Pure. */
 import { type Paint, plainPaint } from './paint.js'
 
-const levels: Record<number, { word: string; color: keyof Paint }> = {
-  10: { word: 'trace', color: 'dim' },
-  20: { word: 'debug', color: 'dim' },
-  30: { word: 'info', color: 'green' },
-  40: { word: 'warn', color: 'yellow' },
-  50: { word: 'error', color: 'red' },
-  60: { word: 'fatal', color: 'red' },
+const levelColors: Record<string, keyof Paint> = {
+  trace: 'dim',
+  debug: 'dim',
+  info: 'green',
+  warn: 'yellow',
+  error: 'red',
+  fatal: 'red',
 }
 /** Said once by the prefix, or of no use to a reader at a terminal. */
-const omitted = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'service', 'name', 'v'])
+const omitted = new Set(['level', 'time', 'msg', 'pid', 'name'])
 
 /** @returns the line, readable; text that is not a pino record comes back as it is */
 export function readableLine(text: string, paint: Paint = plainPaint): string {
   const record = parse(text)
   if (record === undefined) return text
-  const level = levels[Number(record.level)] ?? { word: String(record.level), color: 'dim' as const }
+  const level = String(record.level)
+  const color = levelColors[level] ?? 'dim'
   const fields = Object.entries(record).filter(([name]) => !omitted.has(name))
   const error = fields.find(([name]) => name === 'err')?.[1]
   const rest = fields.filter(([name]) => name !== 'err').map(([name, value]) => `${name}=${show(value)}`)
   const parts = [
     paint.dim(clock(record.time)),
-    paint[level.color](level.word.padEnd(5)),
+    paint[color](level.padEnd(5)),
     String(record.msg ?? ''),
     paint.dim(rest.join(' ')),
   ]

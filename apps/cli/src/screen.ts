@@ -87,6 +87,9 @@ export class Screen {
       const took = `${answer.tookMs.toFixed(1)} ms`.padStart(10)
       this.say(`  ${words.padEnd(13)} ${took}   X-Cache: ${answer.cache}`)
     }
+    if (proof.second.cache !== 'hit') {
+      this.#warn('The second answer did not come from the cache; is the cache Redis well?')
+    }
   }
 
   /** Where things are, and a command to paste. */

@@ -62,6 +62,12 @@ describe('the cut', () => {
     expect(lengthsOf(batcherOf([60, 59 - defaultPassTokens]).take())).toEqual([60])
   })
 
+  test('of two neighbours the one that adds less padding joins first', () => {
+    const pairs = { ...usual, maxItems: 2 }
+    expect(lengthsOf(batcherOf([20, 19, 22], pairs).take())).toEqual([20, 19])
+    expect(lengthsOf(batcherOf([20, 18, 21], pairs).take())).toEqual([20, 21])
+  })
+
   test('a longer neighbour is charged for the padding of all items before it', () => {
     expect(lengthsOf(batcherOf([40, 40, 40, 42]).take())).toEqual([40, 40, 40, 42])
     expect(lengthsOf(batcherOf([40, 40, 40, 43]).take())).toEqual([40, 40, 40])

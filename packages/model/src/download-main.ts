@@ -1,7 +1,7 @@
 /**
- * The download child: fetches one model through transformers.js into its file cache, then the sentence-transformers
- * files that the library does not know of. Loading the model here is what makes the library fetch it, and proves that
- * it loads. Forked by download-model.ts; ends with it.
+ * The download child: fetches one model through transformers.js into its file cache. Loading the model here is what makes
+ * the library fetch it, and proves that it loads. What the library does not know of (sentence-transformers' files) or
+ * looks for in the wrong revision (tokenizers, 4.3.1) is fetched beside it. Forked by download-model.ts; ends with it.
  */
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
@@ -9,9 +9,9 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { AutoConfig, AutoModel, AutoTokenizer, type DataType, env, LogLevel } from '@huggingface/transformers'
+import { AutoConfig, AutoModel, type DataType, env, LogLevel } from '@huggingface/transformers'
 import type { FromDownload, ToDownload } from './download-messages.js'
-import { findModelFiles, sentenceFiles } from './model-files.js'
+import { findModelFiles, sentenceFiles, tokenizerFiles } from './model-files.js'
 import { readSentenceSettings } from './sentence-settings.js'
 
 process.on('disconnect', () => process.exit(0))
@@ -35,15 +35,13 @@ async function download({ id, revision, dtype, cacheDir, remoteHost }: ToDownloa
     progress_callback: () => void tell({ type: 'progress' }),
   }
   await AutoConfig.from_pretrained(id, options)
-  await AutoTokenizer.from_pretrained(id, options)
-  const model = await AutoModel.from_pretrained(id, { ...options, dtype: dtype as DataType, device: 'cpu' })
-  await model.dispose()
-
   const dir = join(cacheDir, id, revision)
   const fetchInto = (file: string) => fetchOptional(urlOf(id, revision, file), join(dir, file), headers())
-  for (const file of sentenceFiles) await fetchInto(file)
-  const modules = await readSentenceSettings(dir, { fetchMissing: fetchInto })
-  const files = await findModelFiles(dir, dtype, { onnx: true, poolingFile: modules.poolingFile })
+  for (const file of [...tokenizerFiles, ...sentenceFiles]) await fetchInto(file)
+  const { poolingFile } = await readSentenceSettings(dir, { fetchMissing: fetchInto })
+  const model = await AutoModel.from_pretrained(id, { ...options, dtype: dtype as DataType, device: 'cpu' })
+  await model.dispose()
+  const files = await findModelFiles(dir, dtype, { onnx: true, poolingFile })
   for (const file of files) await tell({ type: 'fetched', file, bytes: (await stat(join(dir, file))).size })
   return files
 }

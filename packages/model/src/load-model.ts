@@ -82,7 +82,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     processes: options.processes,
     startAttempts: 3,
     backoffMs: (attempt) => Math.min(1000, 10 * 2 ** attempt),
-    start: () => ModelProcess.start({ engineModule, spec, loadTimeoutMs, batchTimeoutMs }),
+    start: (signal) => ModelProcess.start({ engineModule, spec, loadTimeoutMs, batchTimeoutMs }, signal),
     on,
   })
   try {

@@ -16,7 +16,8 @@ const MODEL_FILES: Readonly<Record<string, string>> = {
   bnb4: 'onnx/model_bnb4.onnx',
 }
 
-const required = ['config.json', 'tokenizer.json', 'tokenizer_config.json']
+export const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json']
+const required = ['config.json', ...tokenizerFiles]
 
 /** Files of sentence-transformers and others that change an answer where they are present. */
 export const sentenceFiles = [

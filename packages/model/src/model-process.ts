@@ -98,8 +98,11 @@ export class ModelProcess {
     this.ended = this.#untilEnded()
   }
 
-  /** @throws Error when the process cannot be forked, ends, or has not loaded the model within its limit */
-  static async start(options: ModelProcessOptions): Promise<ModelProcess> {
+  /**
+   * @param signal kills the process while it loads
+   * @throws Error when the process cannot be forked, ends, or has not loaded the model within its limit
+   */
+  static async start(options: ModelProcessOptions, signal: AbortSignal): Promise<ModelProcess> {
     const child = fork(entry(), [], {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -110,8 +113,15 @@ export class ModelProcess {
       throw await new Promise<Error>((resolve) => child.once('error', resolve))
     }
     const process = new ModelProcess(child, child.pid, options)
-    await process.#load()
-    return process
+    const abort = () => process.kill()
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) process.kill()
+    try {
+      await process.#load()
+      return process
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
   }
 
   get facts(): EngineFacts {

@@ -27,7 +27,8 @@ export interface PoolOptions {
   readonly startAttempts: number
   /** Pause before the nth start in a row without a batch done in between. */
   readonly backoffMs: (attempt: number) => number
-  readonly start: () => Promise<ModelProcess>
+  /** `signal`: nobody waits for this process any more. */
+  readonly start: (signal: AbortSignal) => Promise<ModelProcess>
   readonly on: (event: ModelEvent) => void
 }
 
@@ -42,6 +43,7 @@ export class ProcessPool {
   readonly #places: Place[]
   readonly #waiting: Part[] = []
   readonly #open = new Set<OpenBatch>()
+  readonly #filling = new Set<Promise<void>>()
   readonly #halt = new AbortController()
   #maxItems = Number.POSITIVE_INFINITY
   #broken: Error | undefined
@@ -57,7 +59,8 @@ export class ProcessPool {
   /** @throws Error when a process cannot be started `startAttempts` times in a row */
   static async start(options: PoolOptions): Promise<ProcessPool> {
     const pool = new ProcessPool(options)
-    await Promise.all(pool.#places.map((place) => pool.#fill(place)))
+    for (const place of pool.#places) pool.#refill(place)
+    await Promise.all(pool.#filling)
     if (pool.#broken !== undefined) {
       await pool.close({ force: true })
       throw pool.#broken
@@ -131,7 +134,7 @@ export class ProcessPool {
     const processes = this.#places.flatMap((place) => place.process ?? [])
     const graceMs = this.#open.size === 0 ? stopLimitMs : 0
     this.#abandon()
-    await Promise.all(processes.map((process) => process.stop(graceMs)))
+    await Promise.all([...processes.map((process) => process.stop(graceMs)), ...this.#filling])
   }
 
   /** Nothing is started or waited for any more. */
@@ -205,12 +208,17 @@ export class ProcessPool {
     part.batch.fail(part, error)
   }
 
+  #refill(place: Place): void {
+    const filling = this.#fill(place).finally(() => this.#filling.delete(filling))
+    this.#filling.add(filling)
+  }
+
   async #fill(place: Place): Promise<void> {
     let attempts = 0
-    while (!this.#halt.signal.aborted && this.#broken === undefined) {
+    while (!this.#halt.signal.aborted) {
       if (place.troubles > 0 && !(await this.#pause(place.troubles))) return
       try {
-        const process = await this.#options.start()
+        const process = await this.#options.start(this.#halt.signal)
         if (this.#halt.signal.aborted) return await process.stop(0)
         place.process = process
         void process.ended.then((exit) => this.#onExit(place, exit))
@@ -218,6 +226,7 @@ export class ProcessPool {
         this.#dispatch()
         return
       } catch (error) {
+        if (this.#halt.signal.aborted) return
         place.troubles++
         attempts++
         const cause = error instanceof Error ? error : new Error(String(error))
@@ -236,7 +245,7 @@ export class ProcessPool {
     place.process = undefined
     place.troubles++
     this.#options.on({ type: 'process-exit', ...exit })
-    void this.#fill(place)
+    if (!this.#halt.signal.aborted) this.#refill(place)
   }
 
   #giveUp(attempts: number, cause: Error): void {
@@ -244,6 +253,7 @@ export class ProcessPool {
       cause,
     })
     this.#broken ??= broken
+    this.#halt.abort()
     this.#options.on({ type: 'gave-up', message: broken.message })
     this.#waiting.length = 0
     for (const open of [...this.#open]) open.reject(broken)

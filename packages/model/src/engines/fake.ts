@@ -2,7 +2,7 @@
  * An engine without a model, for tests: a vector depends on its ids alone, and chosen token ids misbehave. Which ids
  * do what is in `spec.options` (names: FakeOptions), so that tests through a real tokenizer can use a word for it.
  */
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
 import type { CreateEngine, EncodedItem } from '../engine.js'
 
 /** Options of the fake engine; all optional. */
@@ -22,6 +22,8 @@ export interface FakeOptions {
   /** Makes a vector depend on the longest item beside it, as a dynamically quantised model does. */
   companyChanges: boolean
   load: 'throw' | 'crash' | 'hang'
+  /** The second load never ends; it writes its process id to `<holdLoadFile>.again`. */
+  holdLoadFile: string
   /** Loading throws while this file exists; loading creates it. */
   loadOnceFile: string
 }
@@ -34,6 +36,10 @@ export const createEngine: CreateEngine = (spec) => {
       if (options.load === 'throw') throw new Error('the fake engine was told not to load')
       if (options.loadOnceFile !== undefined && !createFile(options.loadOnceFile)) {
         throw new Error('the fake engine was told to load once')
+      }
+      if (options.holdLoadFile !== undefined && !createFile(options.holdLoadFile)) {
+        writeFileSync(`${options.holdLoadFile}.again`, String(process.pid))
+        block()
       }
       if (options.load === 'crash') die()
       if (options.load === 'hang') block()

@@ -27,6 +27,15 @@ describe('the transformers.js engine', () => {
     await expect(createEngine(spec).run([{ ids: Int32Array.of(101, 102) }])).rejects.toThrow('not loaded')
   })
 
+  it('refuses an item without tokens instead of giving not-a-number', async () => {
+    const engine = createEngine(spec)
+    await engine.load()
+    await expect(engine.run([{ ids: Int32Array.of(101, 102) }, { ids: Int32Array.of() }])).rejects.toThrow(
+      'no token',
+    )
+    await engine.close()
+  })
+
   it('never looks for a model on the network', async () => {
     await expect(createEngine({ ...spec, dir: '/nowhere/at/all' }).load()).rejects.toThrow()
     await expect(createEngine({ ...spec, dir: 'owner/name' }).load()).rejects.toThrow(/local/i)

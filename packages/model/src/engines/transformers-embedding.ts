@@ -27,6 +27,7 @@ class TransformersEmbedding implements Engine {
   async run(batch: readonly EncodedItem[]): Promise<Float32Array[]> {
     if (this.#session === undefined) throw new Error('The engine is not loaded')
     const lengths = batch.map((item) => item.ids.length)
+    if (lengths.includes(0)) throw new Error('An item has no token')
     const width = Math.max(...lengths)
     const size = batch.length * width
     // int64 tensors, written through 32-bit halves (little-endian, ids are never negative): no BigInt per token.
@@ -50,7 +51,9 @@ class TransformersEmbedding implements Engine {
           `The model's output has the shape [${output.dims}], not [${batch.length}, ${width}, n]`,
         )
       }
-      return pool(output.data, width, dimensions, lengths, this.#spec.pooling)
+      const vectors = pool(output.data, width, dimensions, lengths, this.#spec.pooling)
+      if (!vectors.every((vector) => vector.every(Number.isFinite))) throw new Error('A vector is not finite')
+      return vectors
     } finally {
       output.dispose()
     }

@@ -22,7 +22,8 @@ export function importTransformers(): Transformers {
   transformers.env.allowRemoteModels = false
   transformers.env.useFSCache = false
   transformers.env.useWasmCache = false
-  transformers.env.logLevel = transformers.LogLevel.ERROR
+  // Its error logs hold the inputs of a failed batch; the errors themselves are thrown.
+  transformers.env.logLevel = transformers.LogLevel.NONE
   return transformers
 }
 

@@ -1,0 +1,3 @@
+import { standIn } from './child.mjs'
+
+standIn('gateway', Number(process.env.PORT))

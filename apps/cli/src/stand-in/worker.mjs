@@ -1,0 +1,3 @@
+import { standIn } from './child.mjs'
+
+standIn('worker', 0)

@@ -1,0 +1,50 @@
+import { encodeError, encodeVector } from '@millrace/cache'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { ResultTexts, shortest } from './vector-json.js'
+
+const digits = (text: string) =>
+  text.replace(/e.*/, '').replace(/[-.]/g, '').replace(/^0+/, '').replace(/0+$/, '').length
+
+test('every finite float32 reads back exactly and has at most 9 digits', () => {
+  fc.assert(
+    fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => {
+      const text = shortest(value)
+      expect(Math.fround(JSON.parse(text)) === value).toBe(true)
+      expect(digits(text)).toBeLessThanOrEqual(9)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('what JSON cannot say is null', () => {
+  expect([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].map(shortest)).toEqual([
+    'null',
+    'null',
+    'null',
+  ])
+})
+
+test('a result is numbers, base64 of little-endian float32, or its error', () => {
+  const texts = new ResultTexts(1 << 20)
+  const vector = encodeVector(new Float32Array([0.1, -0.25, 0, 1]))
+  expect(texts.textOf(vector, 'float')).toBe('[0.1,-0.25,0,1]')
+  const bytes = Buffer.from(JSON.parse(texts.textOf(vector, 'base64')), 'base64')
+  expect([0, 4, 8, 12].map((at) => bytes.readFloatLE(at))).toEqual([Math.fround(0.1), -0.25, 0, 1])
+  const failed = encodeError({ code: 'input_too_long', detail: '300 tokens' })
+  for (const encoding of ['float', 'base64'] as const) {
+    expect(JSON.parse(texts.textOf(failed, encoding))).toEqual({
+      error: { code: 'input_too_long', detail: '300 tokens' },
+    })
+  }
+})
+
+test('one result asked for in both encodings keeps each', () => {
+  const texts = new ResultTexts(1 << 20)
+  const vector = encodeVector(new Float32Array([1]))
+  expect([
+    texts.textOf(vector, 'float'),
+    texts.textOf(vector, 'base64'),
+    texts.textOf(vector, 'float'),
+  ]).toEqual(['[1]', '"AACAPw=="', '[1]'])
+})
