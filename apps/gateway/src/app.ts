@@ -2,6 +2,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { MillraceError } from '@millrace/contracts'
 import type { GatewayMetrics, Logger } from '@millrace/telemetry'
+import { Hono } from 'hono'
 import type { GatewayContext, GatewayEnv, RequestContext } from './context.js'
 import { problemResponse, toMillraceError } from './error-response.js'
 import { requireAdminKey } from './middleware/admin-key.js'
@@ -42,8 +43,17 @@ export function createApp(context: GatewayContext, observers: { metrics: Gateway
       description: 'A queue-driven inference fleet: submit jobs, wait for them or poll them.',
     },
   })
-  app.use(`${dashboardPath}/*`, requireAdminKey(context.config.ADMIN_KEY))
-  app.route(dashboardPath, dashboard(context))
+  app.use(`${dashboardPath}/*`, requireAdminKey(context.config.ADMIN_KEY, context.config.HOST))
+  // An app of its own: among bull-board's routes are some that would cost every other request the fast router.
+  const board = new Hono().route(dashboardPath, dashboard(context))
+  board.notFound(({ req }) => {
+    throw new MillraceError('not_found', `There is no ${req.method} ${req.path}`)
+  })
+  board.onError((error) => {
+    throw error
+  })
+  app.get(`${dashboardPath}/`, (c) => c.redirect(dashboardPath))
+  app.all(`${dashboardPath}/*`, (c) => board.fetch(c.req.raw, c.env))
 
   const allowed = methodsByPath(routes.map(({ route }) => route))
   app.notFound((c) => notFound(c, allowed))

@@ -1,6 +1,7 @@
 /** Whether each input can be a model's input at all. All faulty ones are named together, by their paths. */
 import { type FieldError, MillraceError } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
+import { TokenCounter } from './token-counter.js'
 
 export interface InputLimits {
   maxItems: number
@@ -18,11 +19,9 @@ export interface InputsToCheck {
 
 /** A client learns nothing from the thousandth. */
 const maxReported = 32
-/** So few that a text of this many characters cannot be longer, special tokens included. */
-const specialTokens = 2
 
 /** @throws MillraceError empty_input, too_many_items, input_too_long, invalid_input */
-export function checkInputs(given: InputsToCheck, limits: InputLimits): void {
+export async function checkInputs(given: InputsToCheck, limits: InputLimits): Promise<void> {
   const { inputs, single } = given
   if (inputs.length === 0)
     throw fault([{ path: 'inputs', code: 'empty_input', detail: 'give at least one input' }])
@@ -31,29 +30,24 @@ export function checkInputs(given: InputsToCheck, limits: InputLimits): void {
     throw fault([{ path: 'inputs', code: 'too_many_items', detail }])
   }
   const faults: FieldError[] = []
+  const counter = given.truncate || !given.tokenizer ? undefined : new TokenCounter(given.tokenizer)
   for (let i = 0; i < inputs.length && faults.length < maxReported; i++) {
-    const found = inputFault(inputs[i] ?? '', given, limits)
+    const input = inputs[i] ?? ''
+    const found = inputFault(input, limits) ?? counter?.faultOf(input)
     if (found) faults.push({ path: single ? 'input' : `inputs[${i}]`, ...found })
+    if (counter?.needsRest) await counter.rest()
   }
   if (faults.length > 0) throw fault(faults)
 }
 
-function inputFault(
-  input: string,
-  { truncate, tokenizer }: InputsToCheck,
-  limits: InputLimits,
-): Omit<FieldError, 'path'> | undefined {
+function inputFault(input: string, limits: InputLimits): Omit<FieldError, 'path'> | undefined {
   if (input.length === 0) return { code: 'empty_input', detail: 'is empty' }
   if (input.length > limits.maxChars) {
     const detail = `${input.length} characters; at most ${limits.maxChars} are taken, with or without truncation`
     return { code: 'input_too_long', detail }
   }
   if (!input.isWellFormed()) return { code: 'invalid_input', detail: 'holds half of a surrogate pair' }
-  if (truncate || !tokenizer || input.length <= tokenizer.maxTokens - specialTokens) return undefined
-  const tokens = tokenizer.count(input)
-  if (tokens <= tokenizer.maxTokens) return undefined
-  const detail = `${tokens} tokens; this model takes at most ${tokenizer.maxTokens} (or set options.truncate)`
-  return { code: 'input_too_long', detail }
+  return undefined
 }
 
 function fault(errors: FieldError[]): MillraceError {

@@ -4,6 +4,7 @@
  */
 import type { ModelFacts } from '@millrace/contracts'
 import type { ChunkQueues, Depth, Fleet, FleetRegistry, JobStore } from '@millrace/jobs'
+import { DrainRate } from './drain-rate.js'
 import type { Emit } from './events.js'
 
 export interface ModelView {
@@ -11,7 +12,7 @@ export interface ModelView {
   workers: number
   /** Chunks waiting at the last sample, plus what this gateway has queued since. */
   waiting: number
-  /** Chunks finished per second over the last seconds; 0 when nothing is known to drain. */
+  /** Chunks finished per second, as last measured while chunks waited; 0 when that never was. */
   chunksPerS: number
 }
 
@@ -27,12 +28,11 @@ export interface FleetViewOptions {
 interface Sampled {
   depth: Depth | undefined
   queuedSince: number
-  drain: { atMs: number; done: number }[]
+  drain: DrainRate
 }
 
 const depthEveryMs = 250
 const fleetEveryMs = 1000
-const drainWindowMs = 15_000
 
 export class FleetView {
   readonly #options: FleetViewOptions
@@ -42,11 +42,12 @@ export class FleetView {
   #memory: { used: number; max: number } | undefined
   #failing = false
   #sampling: Promise<void> | undefined
+  #readingDepths: Promise<void> | undefined
 
   constructor(options: FleetViewOptions) {
     this.#options = options
     for (const model of options.models)
-      this.#sampled.set(model, { depth: undefined, queuedSince: 0, drain: [] })
+      this.#sampled.set(model, { depth: undefined, queuedSince: 0, drain: new DrainRate() })
   }
 
   /** Takes the first samples and goes on by itself until it is closed. */
@@ -70,7 +71,7 @@ export class FleetView {
       facts: this.#fleet.models.get(alias),
       workers: this.#fleet.workers.filter(({ models }) => alias in models).length,
       waiting: (sampled?.depth?.waiting ?? 0) + (sampled?.queuedSince ?? 0),
-      chunksPerS: drainRate(sampled?.drain ?? []),
+      chunksPerS: sampled?.drain.perSecond ?? 0,
     }
   }
 
@@ -104,15 +105,27 @@ export class FleetView {
       this.#fleet = fleet
       this.#memory = memory
       for (const [alias, sampled] of this.#sampled) {
-        const done = fleet.workers.reduce((sum, { models }) => sum + (models[alias]?.chunksDone ?? 0), 0)
-        noteDrain(sampled.drain, { atMs: now(), done })
+        const done = new Map<string, number>()
+        for (const { id, models } of fleet.workers) {
+          const progress = models[alias]
+          if (progress) done.set(id, progress.chunksDone)
+        }
+        sampled.drain.note(done, (sampled.depth?.waiting ?? 0) > 0, now())
       }
     })
   }
 
-  async #sampleDepths(): Promise<void> {
+  /** One at a time: two that overlap would both take off what was queued before them. */
+  #sampleDepths(): Promise<void> {
+    this.#readingDepths ??= this.#readDepths().finally(() => {
+      this.#readingDepths = undefined
+    })
+    return this.#readingDepths
+  }
+
+  #readDepths(): Promise<void> {
     const { queues, now } = this.#options
-    await this.#attempt(async () => {
+    return this.#attempt(async () => {
       for (const [alias, sampled] of this.#sampled) {
         const before = sampled.queuedSince
         sampled.depth = await queues.depth(alias, now())
@@ -136,18 +149,4 @@ export class FleetView {
       this.#failing = true
     }
   }
-}
-
-/** Keeps the samples of the window. A total that fell means that a worker left: what was counted before is void. */
-function noteDrain(drain: { atMs: number; done: number }[], sample: { atMs: number; done: number }): void {
-  const last = drain.at(-1)
-  if (last && sample.done < last.done) drain.length = 0
-  drain.push(sample)
-  while (drain.length > 2 && sample.atMs - (drain[0]?.atMs ?? 0) > drainWindowMs) drain.shift()
-}
-
-function drainRate(drain: readonly { atMs: number; done: number }[]): number {
-  const [first, last] = [drain[0], drain.at(-1)]
-  if (!first || !last || last.atMs <= first.atMs) return 0
-  return ((last.done - first.done) * 1000) / (last.atMs - first.atMs)
 }

@@ -201,8 +201,11 @@ describe('what is served beside', () => {
     const authorization = `Basic ${Buffer.from('admin:open sesame').toString('base64')}`
     const page = await call('/admin/queues', { headers: { authorization } })
     expect(page.status).toBe(200)
-    const [script = ''] = /static\/js\/main[^"]+/.exec(await page.text()) ?? []
-    for (const path of ['', '/api/queues', `/${script}`, '/queue/x']) {
+    const html = await page.text()
+    expect(html).not.toMatch(/(href|src)="(https?:)?\/\//)
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'self'")
+    const [script = ''] = /static\/js\/main[^"]+/.exec(html) ?? []
+    for (const path of ['', '/', '/api/queues', `/${script}`, '/queue/x']) {
       expect([path, (await call(`/admin/queues${path}`)).status]).toEqual([path, 401])
       expect([path, (await call(`/admin/queues${path}`, { headers: { authorization } })).status]).toEqual([
         path,

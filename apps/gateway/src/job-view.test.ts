@@ -83,7 +83,12 @@ test('a failed job says why: its own error, or else its first item’s', () => {
     detail: 'twice',
   })
   const own = { code: 'queue_unavailable' as const, detail: 'the job could not be queued' }
-  expect(view({ status: 'failed', ...settled, error: own }, outputs).error).toEqual(own)
+  expect(view({ status: 'failed', ...settled, error: own })).toMatchObject({ error: own, output: null })
+  expect(view({ status: 'failed', ...settled, error: own }, [[1, broken]]).output).toEqual([
+    { error: own },
+    { error: { code: 'input_crashes_model', detail: 'twice' } },
+    { error: own },
+  ])
 })
 
 test.each(['expired', 'canceled'] as JobStatus[])('a job that is %s has an error and no output', (status) => {

@@ -1,8 +1,8 @@
 /** A job as its client sees it. Written out by hand around results that are JSON text already. */
 import { decodeResult } from '@millrace/cache'
-import type { Job } from '@millrace/contracts'
+import type { ItemError, Job } from '@millrace/contracts'
 import type { KnownJob, StoredJob } from '@millrace/jobs'
-import type { ResultTexts } from './vector-json.js'
+import { itemErrorText, type ResultTexts } from './vector-json.js'
 
 /** What the queue looks like from here, for a job that waits. */
 export interface QueueEstimate {
@@ -12,15 +12,18 @@ export interface QueueEstimate {
 
 type JobWithoutOutput = Omit<Job, 'output'>
 
+/** In the place of an item that a settled job has no result of. */
+const notComputed: ItemError = { code: 'inference_failed', detail: 'this item was not computed' }
+
 export function storedJobText(job: StoredJob, texts: ResultTexts, queue: QueueEstimate): string {
-  const output =
-    job.status === 'succeeded' || job.status === 'failed' ? outputText(job, job.outputs, texts) : 'null'
+  const computed = (job.status === 'succeeded' || job.status === 'failed') && job.outputs.size > 0
+  const output = computed ? outputText(job, job.outputs, texts, errorOf(job) ?? notComputed) : 'null'
   return withOutput(viewOf(job, queue), output)
 }
 
 /** @param results by slot */
 export function knownJobText(job: KnownJob, results: readonly Buffer[], texts: ResultTexts): string {
-  return withOutput(knownView(job), outputText(job, new Map(results.entries()), texts))
+  return withOutput(knownView(job), outputText(job, new Map(results.entries()), texts, notComputed))
 }
 
 function viewOf(job: StoredJob, queue: QueueEstimate): JobWithoutOutput {
@@ -89,10 +92,11 @@ function outputText(
   job: Pick<StoredJob, 'single' | 'slots' | 'encoding'>,
   results: ReadonlyMap<number, Buffer>,
   texts: ResultTexts,
+  absent: ItemError,
 ): string {
   const items = job.slots.map((slot) => {
     const bytes = results.get(slot)
-    return bytes ? texts.textOf(bytes, job.encoding) : 'null'
+    return bytes ? texts.textOf(bytes, job.encoding) : itemErrorText(absent)
   })
   return job.single ? (items[0] ?? 'null') : `[${items.join(',')}]`
 }

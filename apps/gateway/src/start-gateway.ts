@@ -11,6 +11,7 @@ import { createApp } from './app.js'
 import type { GatewayContext } from './context.js'
 import type { Emit } from './events.js'
 import { FleetView } from './fleet-view.js'
+import { isLoopback } from './middleware/admin-key.js'
 import { observe } from './observe.js'
 import { ResultTexts } from './vector-json.js'
 
@@ -165,7 +166,7 @@ async function sayFaults(config: Config, store: JobStore, cache: ResultCache, em
     cache.healthy ? cache.settingFaults() : [],
   ])
   for (const fault of faults.flat()) emit({ type: 'settings-fault', fault })
-  if (!/^(127\.|::1$|localhost$)/.test(config.HOST)) {
+  if (!isLoopback(config.HOST)) {
     emit({
       type: 'settings-fault',
       fault: `HOST is ${config.HOST}: anyone who reaches it may submit jobs; there are no API keys yet`,

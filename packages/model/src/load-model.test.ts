@@ -20,6 +20,9 @@ import {
 } from './load-fake-model.js'
 import { loadModel } from './load-model.js'
 
+// Processes are forked here: a busy machine takes its time.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 })
+
 const models = new FakeModels()
 afterEach(() => models.closeAll())
 

@@ -2,9 +2,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import type { ModelEvent } from './events.js'
 import { type LoadedModel, loadModel } from './load-model.js'
+
+// Processes are forked here: a busy machine takes its time.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 })
 
 const dir = fileURLToPath(new URL('../../../models/all-MiniLM-L6-v2', import.meta.url))
 const events: ModelEvent[] = []

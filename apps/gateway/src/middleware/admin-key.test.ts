@@ -3,9 +3,9 @@ import { expect, test } from 'vitest'
 import type { GatewayEnv } from '../context.js'
 import { requireAdminKey } from './admin-key.js'
 
-function door(adminKey: string) {
+function door(adminKey: string, listensOn = '127.0.0.1') {
   const app = new Hono<GatewayEnv>()
-  app.use(requireAdminKey(adminKey))
+  app.use(requireAdminKey(adminKey, listensOn))
   app.get('/', (c) => c.text('inside'))
   return async (headers: Record<string, string>, remoteAddress = '203.0.113.9') => {
     const incoming = { socket: { remoteAddress, remotePort: 1, remoteFamily: 'IPv4' } }
@@ -45,4 +45,9 @@ test.each([
   ['127.0.0.1', 'localhost.evil.example', 401],
 ])('without a key, %s asking for %s is %i', async (address, host, status) => {
   expect((await door('')({ host }, address)).status).toBe(status)
+})
+
+test('without a key a gateway that others can reach has no dashboard, not even for this machine', async () => {
+  const response = await door('', '0.0.0.0')({ host: 'localhost' }, '127.0.0.1')
+  expect(response.status).toBe(401)
 })

@@ -11,11 +11,18 @@ import type { GatewayEnv, RequestContext } from '../context.js'
 import { problemResponse } from '../error-response.js'
 
 const loopbackAddress = /^(127\.|::1$|::ffff:127\.)/
+/** Whether an address to listen on is reached from this machine only. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || loopbackAddress.test(host)
+}
+
 const loopbackName = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i
 
-export function requireAdminKey(adminKey: string): MiddlewareHandler<GatewayEnv> {
+/** @param host the address this gateway listens on: without a key only a gateway of this machine alone has a dashboard */
+export function requireAdminKey(adminKey: string, host: string): MiddlewareHandler<GatewayEnv> {
+  const listensHere = isLoopback(host)
   return async (c, next) => {
-    const allowed = adminKey === '' ? isThisMachine(c) : sameSecret(presented(c), adminKey)
+    const allowed = adminKey === '' ? listensHere && isThisMachine(c) : sameSecret(presented(c), adminKey)
     if (allowed) return next()
     const detail =
       adminKey === ''

@@ -1,13 +1,13 @@
 /** Every request has an id: the client's own where it is fit to be logged, else a new one. It is in every answer. */
+import { randomUUID } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
-import { v7 as newId } from 'uuid'
 import type { GatewayEnv } from '../context.js'
 
 const fit = /^[\x21-\x7e]{1,128}$/
 
 export const requestId: MiddlewareHandler<GatewayEnv> = async (c, next) => {
   const given = c.req.header('x-request-id')
-  const id = given !== undefined && fit.test(given) ? given : newId()
+  const id = given !== undefined && fit.test(given) ? given : randomUUID()
   c.set('requestId', id)
   c.header('x-request-id', id)
   await next()

@@ -73,7 +73,7 @@ export function submitJob(context: GatewayContext) {
     if (!model) throw fieldError('model_not_found', 'model', `this fleet has no model '${body.model}'`)
     const inputs = body.inputs ?? [body.input ?? '']
     const single = body.inputs === undefined
-    checkInputs(
+    await checkInputs(
       { inputs, single, truncate: body.options.truncate, tokenizer: context.tokenizers.get(body.model) },
       { maxItems: context.config.MAX_ITEMS, maxChars: context.config.MAX_INPUT_CHARS },
     )
@@ -120,7 +120,8 @@ async function submitAndWait(
     return jobAnswer(c, 200, submitted.job.id, knownJobText(submitted.job, submitted.results, context.texts))
   }
   const { job } = submitted
-  const settled = await settledJob(job.id, waitMs, context, signal, { job, heard })
+  // It is accepted: where its record cannot be read this moment, it is answered as it was, so that it can be polled.
+  const settled = await settledJob(job.id, waitMs, context, signal, { job, heard }).catch(() => job)
   if (settled?.kind !== 'stored' || settled.completedAtMs === null) {
     return accepted(c, settled?.kind === 'stored' ? settled : job, context)
   }
