@@ -22,7 +22,7 @@ const maxRetryS = 60
 /** @throws MillraceError queue_memory (503) or queue_full (429), each with a computed `retryAfterS` */
 export function admit(chunks: number, state: AdmissionState, limits: AdmissionLimits): void {
   const { waiting, chunksPerS, memory } = state
-  if (memory && memory.max > 0 && memory.used > memory.max * limits.memoryLimit) {
+  if (isNearlyFull(memory, limits.memoryLimit)) {
     // What waits has to be worked off before there is room: half of it is taken as a fair guess.
     throw refusal('queue_memory', 'The queue store is nearly full', secondsFor(waiting / 2, chunksPerS))
   }
@@ -34,6 +34,11 @@ export function admit(chunks: number, state: AdmissionState, limits: AdmissionLi
     const tooLateS = (waiting + chunks) / chunksPerS - limits.deadlineS
     if (tooLateS > 0) throw refusal('queue_full', 'The job would pass its deadline while it waits', tooLateS)
   }
+}
+
+/** @param limit share of maxmemory, 0..1 */
+export function isNearlyFull(memory: AdmissionState['memory'], limit: number): boolean {
+  return memory !== undefined && memory.max > 0 && memory.used > memory.max * limit
 }
 
 function secondsFor(chunks: number, chunksPerS: number): number {

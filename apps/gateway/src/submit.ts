@@ -11,7 +11,7 @@ import { type EmbeddingOptions, MillraceError, type Task } from '@millrace/contr
 import type { ChunkQueues, JobStore, KnownJob, NewJob, SlotInput, StoredJob } from '@millrace/jobs'
 import { freshProgress, storedJob } from '@millrace/jobs'
 import { v7 as newJobId } from 'uuid'
-import { type AdmissionLimits, admit } from './admission.js'
+import { type AdmissionLimits, admit, isNearlyFull } from './admission.js'
 import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
 
@@ -119,9 +119,11 @@ function answerKnown(
   results: readonly Buffer[],
   context: SubmitContext,
 ): Submitted {
-  const { store, emit, now, scope, knownJobTtlMs } = context
+  const { store, emit, now, scope, fleet, limits } = context
   const { model, single, requestId, options } = request
   const createdAtMs = now()
+  // Where the queue Redis is nearly full, its room is for work: the answer then says that it cannot be read again.
+  const lifeMs = isNearlyFull(fleet.memory, limits.memoryLimit) ? 0 : context.knownJobTtlMs
   const job: KnownJob = {
     kind: 'known',
     id: newJobId(),
@@ -135,10 +137,12 @@ function answerKnown(
     keys,
     inputs,
     createdAtMs,
-    expiresAtMs: createdAtMs + knownJobTtlMs,
+    expiresAtMs: createdAtMs + lifeMs,
   }
   // Behind the answer: the client holds the output already.
-  store.rememberKnown(job).catch((error: Error) => emit({ type: 'remember-failed', jobId: job.id, error }))
+  if (lifeMs > 0) {
+    store.rememberKnown(job).catch((error: Error) => emit({ type: 'remember-failed', jobId: job.id, error }))
+  }
   emit({ type: 'job-known', model, jobId: job.id, requestId, items: slots.length })
   return { kind: 'known', job, results }
 }

@@ -80,7 +80,7 @@ export const environmentSchema = z.object({
     .max(1)
     .default(0.8)
     .describe('Share of the queue Redis’ maxmemory above which a submit is refused'),
-  LRU_BYTES: int(0, 1 << 32)
+  LRU_BYTES: int(0, 2 ** 36)
     .default(64 << 20)
     .describe('In-process result cache of a gateway'),
   RESULT_TTL_S: int(1, 365 * 86_400)

@@ -49,6 +49,12 @@ describe('a configuration', () => {
     expect(loadConfig({ MILLRACE_CONFIG: good, PORT: '', BATCH_TOKENS: '' })).toMatchObject({ PORT: 8080 })
   })
 
+  it('takes every default when it is written out, too', () => {
+    const { models: _models, served: _served, ...defaults } = loadConfig({ MILLRACE_CONFIG: good })
+    const spelled = Object.fromEntries(Object.entries(defaults).map(([name, value]) => [name, String(value)]))
+    expect(loadConfig(spelled)).toMatchObject(defaults)
+  })
+
   it('cannot be changed after it was read', () => {
     const config = loadConfig({ MILLRACE_CONFIG: good })
     expect(() => Object.assign(config, { PORT: 1 })).toThrow(TypeError)

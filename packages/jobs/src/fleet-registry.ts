@@ -86,6 +86,8 @@ export class FleetRegistry {
       else if (!fresh) stale.push(id)
     }
     if (stale.length > 0) this.#redis.hdel(keys.workers, ...stale).catch(() => {})
+    // Redis keeps no order in a hash of long values.
+    fleet.sort((a, b) => (a.id < b.id ? -1 : 1))
     return { workers: fleet, models: parseModels(models) }
   }
 

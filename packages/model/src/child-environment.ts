@@ -7,9 +7,8 @@ const passedOn =
 
 /**
  * glibc keeps freed memory in one arena per thread, and stops returning large blocks once it has seen one. One arena and
- * fixed thresholds give back what loading and large batches used: measured with the starter model (PSS after batches of
- * all lengths) 168-174 MB -> 148-152 MB at the same speed. A threshold of 128 kB saves 15 MB more and is 30-60 % slower:
- * it maps and unmaps nearly every tensor.
+ * fixed thresholds give back what loading and large batches used. A threshold of 128 kB gives back still more, but maps
+ * and unmaps nearly every tensor: 25-60 % slower with the starter model on long texts and full batches.
  */
 const allocator = {
   MALLOC_ARENA_MAX: '1',
