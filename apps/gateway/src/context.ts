@@ -1,4 +1,5 @@
 /** What every route may use. Made once by start-gateway.ts. */
+import type { HttpBindings } from '@hono/node-server'
 import type { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
 import type { ChunkQueues, JobStore, SettledChannel } from '@millrace/jobs'
@@ -33,5 +34,5 @@ export interface Variables {
   requestId: string
 }
 
-export type GatewayEnv = { Variables: Variables }
+export type GatewayEnv = { Variables: Variables; Bindings: Partial<HttpBindings> }
 export type RequestContext = HonoContext<GatewayEnv>

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
 import type { GatewayEnv } from '../context.js'
+import { setHeader } from '../set-header.js'
 
 const fit = /^[\x21-\x7e]{1,128}$/
 
@@ -9,6 +10,6 @@ export const requestId: MiddlewareHandler<GatewayEnv> = async (c, next) => {
   const given = c.req.header('x-request-id')
   const id = given !== undefined && fit.test(given) ? given : randomUUID()
   c.set('requestId', id)
-  c.header('x-request-id', id)
+  setHeader(c, 'x-request-id', id)
   await next()
 }

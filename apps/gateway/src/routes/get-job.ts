@@ -8,6 +8,7 @@ import type { GatewayContext, RequestContext } from '../context.js'
 import { knownJobText, storedJobText } from '../job-view.js'
 import { KnownResults } from '../known-results.js'
 import { waitSeconds } from '../prefer.js'
+import { setHeader } from '../set-header.js'
 import { settledJob } from '../settled-job.js'
 import { problems } from './answers.js'
 import { jobAnswer } from './submit-job.js'
@@ -40,7 +41,7 @@ export function getJob(context: GatewayContext) {
     const notFound = new MillraceError('job_not_found', `There is no job '${id}', or it has expired`)
     if (!uuid.test(id)) throw notFound
     const waitS = waitSeconds(c.req.header('prefer'), c.req.query('wait'), context.config.WAIT_LIMIT_S)
-    if (waitS > 0 && c.req.query('wait') === undefined) c.header('preference-applied', `wait=${waitS}`)
+    if (waitS > 0 && c.req.query('wait') === undefined) setHeader(c, 'preference-applied', `wait=${waitS}`)
     const signal = AbortSignal.any([c.req.raw.signal, context.stopping])
     const job = await settledJob(id, waitS * 1000, context, signal)
     if (!job) throw notFound

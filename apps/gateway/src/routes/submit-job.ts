@@ -14,6 +14,7 @@ import { checkInputs } from '../check-inputs.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { knownJobText, storedJobText } from '../job-view.js'
 import { waitSeconds } from '../prefer.js'
+import { setHeader } from '../set-header.js'
 import { settledJob } from '../settled-job.js'
 import { submit } from '../submit.js'
 import { problems } from './answers.js'
@@ -86,7 +87,7 @@ export function submitJob(context: GatewayContext) {
       options: body.options,
       requestId: c.get('requestId'),
     }
-    if (waitS > 0) c.header('preference-applied', `wait=${waitS}`)
+    if (waitS > 0) setHeader(c, 'preference-applied', `wait=${waitS}`)
     return waitS > 0 ? submitAndWait(c, request, waitS * 1000, context) : submitOnly(c, request, context)
   }
 }
@@ -96,7 +97,7 @@ type Request = Parameters<typeof submit>[0]
 async function submitOnly(c: RequestContext, request: Request, context: GatewayContext): Promise<Response> {
   const submitted = await submit(request, context.submit)
   if (submitted.kind === 'known') {
-    c.header('x-cache', 'hit')
+    setHeader(c, 'x-cache', 'hit')
     return jobAnswer(c, 200, submitted.job.id, knownJobText(submitted.job, submitted.results, context.texts))
   }
   return accepted(c, submitted.job, context)
@@ -116,7 +117,7 @@ async function submitAndWait(
     heard = context.channel.waitFor(jobId, Math.min(waitMs, firstWaitMs), signal)
   })
   if (submitted.kind === 'known') {
-    c.header('x-cache', 'hit')
+    setHeader(c, 'x-cache', 'hit')
     return jobAnswer(c, 200, submitted.job.id, knownJobText(submitted.job, submitted.results, context.texts))
   }
   const { job } = submitted
@@ -125,7 +126,7 @@ async function submitAndWait(
   if (settled?.kind !== 'stored' || settled.completedAtMs === null) {
     return accepted(c, settled?.kind === 'stored' ? settled : job, context)
   }
-  c.header('x-cache', cacheWord(settled))
+  setHeader(c, 'x-cache', cacheWord(settled))
   return jobAnswer(c, 200, job.id, storedJobText(settled, context.texts, context.fleet.model(job.model)))
 }
 
@@ -133,15 +134,14 @@ async function submitAndWait(
 const firstWaitMs = 5000
 
 function accepted(c: RequestContext, job: StoredJob, context: GatewayContext): Response {
-  c.header('location', `/v1/jobs/${job.id}`)
-  c.header('x-cache', cacheWord(job))
+  setHeader(c, 'location', `/v1/jobs/${job.id}`)
+  setHeader(c, 'x-cache', cacheWord(job))
   return jobAnswer(c, 202, job.id, storedJobText(job, context.texts, context.fleet.model(job.model)))
 }
 
 export function jobAnswer(c: RequestContext, status: 200 | 202, jobId: string, text: string): Response {
-  c.header('content-type', 'application/json')
-  c.header('x-job-id', jobId)
-  return c.body(text, status)
+  setHeader(c, 'x-job-id', jobId)
+  return c.body(text, status, { 'content-type': 'application/json' })
 }
 
 function cacheWord(job: StoredJob): 'partial' | 'miss' {
