@@ -54,6 +54,8 @@ if (app === 'gateway') {
 if (app === 'worker') {
   // The Node build of transformers has its own copy of the web runtime's code inside.
   remove('node_modules/onnxruntime-web')
+  // npm 10 installs sharp's WebAssembly build beside the native one.
+  remove('node_modules/@img/sharp-wasm32')
   const binaries = 'node_modules/onnxruntime-node/bin'
   for (const abi of readdirSync(binaries)) {
     for (const system of readdirSync(`${binaries}/${abi}`)) {
