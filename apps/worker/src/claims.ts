@@ -30,6 +30,12 @@ export class Claims {
     return states
   }
 
+  /** Stores results and releases the claims of `keys` behind them, in one go. */
+  async settle(answers: readonly { key: string; value: Buffer }[], keys: readonly string[]): Promise<void> {
+    for (const key of keys) this.#held.delete(key)
+    await this.#cache.setMany(answers, { keys, owner: this.owner })
+  }
+
   /** Never throws: a claim that could not be released lapses. */
   async release(keys: readonly string[]): Promise<void> {
     if (keys.length === 0) return

@@ -3,7 +3,7 @@
  * and drives the batcher and the model with the rest. Knows content keys and inputs; knows nothing of jobs or BullMQ.
  */
 import type { Batch, MicroBatcher } from '@millrace/batching'
-import { encodeError, encodeVector, type ResultCache } from '@millrace/cache'
+import { encodeError, encodeVector } from '@millrace/cache'
 import { MillraceError } from '@millrace/contracts'
 import type { EncodedItem, LoadedModel } from '@millrace/model'
 import type { Claims } from './claims.js'
@@ -41,7 +41,6 @@ export interface ComputeItemsOptions {
   alias: string
   model: LoadedModel
   batcher: MicroBatcher<Pending>
-  cache: ResultCache
   claims: Claims
   /** How long another worker's claim is waited for before we compute the item ourselves. */
   busyLimitMs: number
@@ -187,7 +186,7 @@ export class ItemComputer {
   }
 
   async #run(batch: Batch<Pending>): Promise<void> {
-    const { model, cache, claims, onRoom, onModelLost, emit, alias } = this.#options
+    const { model, claims, onRoom, onModelLost, emit, alias } = this.#options
     const keys = batch.items.map(({ key }) => key)
     try {
       const { outcomes, predictMs } = await model
@@ -215,8 +214,7 @@ export class ItemComputer {
         const key = keys[i]
         return outcomes[i]?.ok && key !== undefined ? [{ key, value }] : []
       })
-      await cache.setMany(answers)
-      void claims.release(keys)
+      await claims.settle(answers, keys)
       const ran: ItemBatch = { size: keys.length, predictMs }
       for (const [i, pending] of batch.items.entries()) {
         const bytes = results[i]

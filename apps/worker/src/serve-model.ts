@@ -57,7 +57,6 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     alias,
     model,
     batcher: new MicroBatcher<PendingItem>(limits, now),
-    cache: options.cache,
     claims,
     busyLimitMs: config.BATCH_TIMEOUT_MS,
     now,

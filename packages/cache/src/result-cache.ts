@@ -98,11 +98,15 @@ export class ResultCache {
     return { values, lruHits, redisHits }
   }
 
-  /** Stores results; one pipeline. */
-  async setMany(entries: readonly { key: string; value: Buffer }[]): Promise<void> {
-    if (entries.length === 0) return
+  /** Stores results, then releases the claims that `release` names; one pipeline, in that order. */
+  async setMany(
+    entries: readonly { key: string; value: Buffer }[],
+    release: { keys: readonly string[]; owner: string } = { keys: [], owner: '' },
+  ): Promise<void> {
+    if (entries.length + release.keys.length === 0) return
     const pipeline = this.#redis.pipeline()
     for (const { key, value } of entries) pipeline.set(resultKey(key), value, 'PX', this.#ttlMs)
+    for (const key of release.keys) pipeline.mrReleaseClaim(claimKey(key), release.owner)
     await this.#attempt('set', async () => {
       // A pipeline resolves even where its commands failed.
       const fault = (await pipeline.exec())?.find(([error]) => error)?.[0]

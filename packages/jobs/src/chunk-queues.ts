@@ -96,7 +96,11 @@ export class ChunkQueues {
       data: { job: jobId, chunk },
       opts: { jobId: chunkJobId(jobId, chunk) },
     }))
-    await bounded(queue.addBulk(chunks))
+    const [only] = chunks
+    // One command where there is one chunk: addBulk wraps its own in a transaction.
+    const added: Promise<unknown> =
+      count === 1 && only ? queue.add(only.name, only.data, only.opts) : queue.addBulk(chunks)
+    await bounded(added)
   }
 
   /** @throws MillraceError queue_unavailable, model_not_found */

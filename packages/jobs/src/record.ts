@@ -2,8 +2,7 @@
  * The record: what a job is, as it lies in the queue Redis. Pure: how fields are named, written and read back; the
  * commands that move it are in job-store.ts.
  */
-import type { ItemError, JobStatus } from '@millrace/contracts'
-import { z } from 'zod'
+import { type ItemError, type JobStatus, jobStatuses } from '@millrace/contracts'
 
 /** What a job is made of; written once at submit and never changed. Times are Unix milliseconds. */
 export interface JobFacts {
@@ -148,30 +147,25 @@ export function storedJob(
   return { kind: 'stored', ...facts, ...progress, expiresAtMs, outputs }
 }
 
-const count = z.coerce.number().default(0)
-const fieldsSchema = z.object({
-  status: z.enum(['queued', 'processing', 'succeeded', 'failed', 'canceled', 'expired']),
-  started: z.coerce.number().nullable().default(null),
-  completed: z.coerce.number().nullable().default(null),
-  attempts: count,
-  chunks: count,
-  chunksDone: count,
-  hits: count,
-  joined: count,
-  tokenizeUs: count,
-  predictUs: count,
-  batchSize: count,
-  error: z.string().nullable().default(null),
-})
-
-/** Reads the changing part of a record from its Redis fields. @throws ZodError on a record this code did not write */
+/** Reads the changing part of a record from its Redis fields. Plain code: a worker does this for every job it settles. */
 export function progressOf(fields: Record<string, string>): JobProgress {
-  const { started, completed, error, ...rest } = fieldsSchema.parse(fields)
+  const count = (name: string) => Number(fields[name] ?? 0)
+  const time = (name: string) => (fields[name] === undefined ? null : Number(fields[name]))
+  const status = jobStatuses.find((one) => one === fields.status)
+  if (status === undefined) throw new Error(`a record with the status '${fields.status}'`)
   return {
-    ...rest,
-    startedAtMs: started,
-    completedAtMs: completed,
-    error: error === null ? null : (JSON.parse(error) as ItemError),
+    status,
+    startedAtMs: time('started'),
+    completedAtMs: time('completed'),
+    attempts: count('attempts'),
+    chunks: count('chunks'),
+    chunksDone: count('chunksDone'),
+    hits: count('hits'),
+    joined: count('joined'),
+    tokenizeUs: count('tokenizeUs'),
+    predictUs: count('predictUs'),
+    batchSize: count('batchSize'),
+    error: fields.error === undefined ? null : (JSON.parse(fields.error) as ItemError),
   }
 }
 

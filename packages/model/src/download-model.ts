@@ -4,6 +4,7 @@
  * under another name first and then renamed, so workers that download at the same time do not disturb each other.
  */
 import { fork } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
@@ -42,7 +43,8 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
     { type: 'download', id, revision, dtype, cacheDir, ...host(options) },
     options,
   )
-  const written = `${note}.${process.pid}.tmp`
+  // Not the process id: in containers that share this folder every worker has the same one.
+  const written = `${note}.${randomUUID()}.tmp`
   try {
     await writeFile(written, `${JSON.stringify({ id, revision, dtype, files }, null, 2)}\n`)
     await rename(written, note)

@@ -4,6 +4,7 @@ import { jobSchema, MillraceError } from '@millrace/contracts'
 import type { JobProgress, StoredJob } from '@millrace/jobs'
 import { storedJob } from '@millrace/jobs'
 import { z } from 'zod'
+import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { knownJobText, storedJobText } from '../job-view.js'
 import { KnownResults } from '../known-results.js'
@@ -42,7 +43,7 @@ export function getJob(context: GatewayContext) {
     if (!uuid.test(id)) throw notFound
     const waitS = waitSeconds(c.req.header('prefer'), c.req.query('wait'), context.config.WAIT_LIMIT_S)
     if (waitS > 0 && c.req.query('wait') === undefined) setHeader(c, 'preference-applied', `wait=${waitS}`)
-    const signal = AbortSignal.any([c.req.raw.signal, context.stopping])
+    const signal = AbortSignal.any([clientGone(c), context.stopping])
     const job = await settledJob(id, waitS * 1000, context, signal)
     if (!job) throw notFound
     if (job.kind === 'known') {

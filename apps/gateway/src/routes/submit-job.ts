@@ -11,6 +11,7 @@ import {
 import type { SettledJob, StoredJob } from '@millrace/jobs'
 import type { z } from 'zod'
 import { checkInputs } from '../check-inputs.js'
+import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { knownJobText, storedJobText } from '../job-view.js'
 import { waitSeconds } from '../prefer.js'
@@ -113,7 +114,7 @@ async function submitAndWait(
   let signal = context.stopping
   let heard: Promise<SettledJob | undefined> = Promise.resolve(undefined)
   const submitted = await submit(request, context.submit, (jobId) => {
-    signal = AbortSignal.any([c.req.raw.signal, context.stopping])
+    signal = AbortSignal.any([clientGone(c), context.stopping])
     heard = context.channel.waitFor(jobId, Math.min(waitMs, firstWaitMs), signal)
   })
   if (submitted.kind === 'known') {

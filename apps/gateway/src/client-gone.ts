@@ -1,0 +1,12 @@
+/** When the client of a request is gone, so that nobody waits for nobody. */
+import type { RequestContext } from './context.js'
+
+/** Aborted when the connection closes. From Node's own event: the web Request's signal would first build that Request. */
+export function clientGone(c: RequestContext): AbortSignal {
+  const outgoing = c.env?.outgoing
+  // There is none where the app is called without a server, in tests.
+  if (!outgoing) return c.req.raw.signal
+  const controller = new AbortController()
+  outgoing.once('close', () => controller.abort())
+  return controller.signal
+}
