@@ -43,6 +43,7 @@ function setUp(options: {
   storeFails?: boolean
 }) {
   const done: string[] = []
+  const computing: string[] = []
   const stored: ChunkResult[] = []
   const events: WorkerEvent[] = []
   const note = (what: string) => async () => {
@@ -79,14 +80,17 @@ function setUp(options: {
     modelVersion: 'v1',
     store: store as ProcessJobContext['store'],
     computer: {
-      compute: () => (options.answers ?? [computed(), computed()]).map((one) => Promise.resolve(one)),
+      compute: (requests) => {
+        computing.push(...requests.map(({ input }) => input))
+        return (options.answers ?? [computed(), computed()]).map((one) => Promise.resolve(one))
+      },
     },
     teller: { tell: note('tell') } as unknown as ProcessJobContext['teller'],
     now: () => 20,
     emit: (event) => events.push(event),
     onStored: () => {},
   }
-  return { done, stored, events, run: () => processJob(delivery, context) }
+  return { done, computing, stored, events, run: () => processJob(delivery, context) }
 }
 
 describe('a chunk', () => {
@@ -108,8 +112,9 @@ describe('a chunk', () => {
   )
 
   it('past its deadline settles the job as expired without computing', async () => {
-    const { done, run } = setUp({ take: { state: 'late', facts } })
+    const { done, computing, run } = setUp({ take: { state: 'late', facts } })
     await run()
+    expect(computing).toEqual([])
     expect(done).toEqual(['settle expired', 'tell', 'complete'])
   })
 
