@@ -105,9 +105,10 @@ describe('a chunk', () => {
   it.each(['gone', 'settled', 'stored'] as const)(
     'that is %s costs nothing and is completed',
     async (state) => {
-      const { done, run } = setUp({ take: { state }, answers: [Promise.reject(new Error('computed'))] })
+      const { done, computing, run } = setUp({ take: { state } })
       await run()
       expect(done).toEqual(['complete'])
+      expect(computing).toEqual([])
     },
   )
 
