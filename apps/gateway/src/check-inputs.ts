@@ -1,6 +1,7 @@
 /** Whether each input can be a model's input at all. All faulty ones are named together, by their paths. */
 import { type FieldError, MillraceError } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
+import { maxReportedFaults } from './error-response.js'
 import { TokenCounter } from './token-counter.js'
 
 export interface InputLimits {
@@ -17,9 +18,6 @@ export interface InputsToCheck {
   tokenizer: TextTokenizer | undefined
 }
 
-/** A client learns nothing from the thousandth. */
-const maxReported = 32
-
 /** @throws MillraceError empty_input, too_many_items, input_too_long, invalid_input */
 export async function checkInputs(given: InputsToCheck, limits: InputLimits): Promise<void> {
   const { inputs, single } = given
@@ -31,7 +29,7 @@ export async function checkInputs(given: InputsToCheck, limits: InputLimits): Pr
   }
   const faults: FieldError[] = []
   const counter = given.truncate || !given.tokenizer ? undefined : new TokenCounter(given.tokenizer)
-  for (let i = 0; i < inputs.length && faults.length < maxReported; i++) {
+  for (let i = 0; i < inputs.length && faults.length < maxReportedFaults; i++) {
     const input = inputs[i] ?? ''
     const found = inputFault(input, limits) ?? counter?.faultOf(input)
     if (found) faults.push({ path: single ? 'input' : `inputs[${i}]`, ...found })

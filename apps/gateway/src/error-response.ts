@@ -1,6 +1,9 @@
 /** The one switch from a fault to HTTP. What caused a fault goes to the log and never to a client. */
 import { errorCodes, MillraceError, type Problem } from '@millrace/contracts'
 
+/** Faults of one request that are named; a client learns nothing from the thousandth. */
+export const maxReportedFaults = 32
+
 /** An error that is none of ours says nothing of itself. */
 export function toMillraceError(error: unknown): MillraceError {
   if (error instanceof MillraceError) return error

@@ -9,8 +9,8 @@ export interface WaitContext {
   now: () => number
 }
 
-/** A message can be missed; the record cannot. */
-const rereadMs = 5000
+/** A message can be missed; the record cannot: after this long without one it is read, and the wait goes on. */
+export const rereadMs = 5000
 
 /**
  * The job as it is once it is settled, or as it is when the limit or the signal comes first.

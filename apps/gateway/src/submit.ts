@@ -8,7 +8,16 @@
  */
 import { keyMaker, type ResultCache } from '@millrace/cache'
 import { type EmbeddingOptions, MillraceError, type Task } from '@millrace/contracts'
-import type { ChunkQueues, JobStore, KnownJob, NewJob, SlotInput, StoredJob } from '@millrace/jobs'
+import type {
+  ChunkQueues,
+  JobFacts,
+  JobIdentity,
+  JobStore,
+  KnownJob,
+  NewJob,
+  SlotInput,
+  StoredJob,
+} from '@millrace/jobs'
 import { freshProgress, storedJob } from '@millrace/jobs'
 import { v7 as newJobId } from 'uuid'
 import { type AdmissionLimits, admit, isNearlyFull } from './admission.js'
@@ -119,31 +128,23 @@ function answerKnown(
   results: readonly Buffer[],
   context: SubmitContext,
 ): Submitted {
-  const { store, emit, now, scope, fleet, limits } = context
-  const { model, single, requestId, options } = request
-  const createdAtMs = now()
+  const { store, emit, fleet, limits } = context
+  const identity = identityOf(request, slots, context)
   // Where the queue Redis is nearly full, its room is for work: the answer then says that it cannot be read again.
   const lifeMs = isNearlyFull(fleet.memory, limits.memoryLimit) ? 0 : context.knownJobTtlMs
   const job: KnownJob = {
+    ...identity,
     kind: 'known',
-    id: newJobId(),
-    model,
-    scope,
-    requestId,
-    single,
-    encoding: options.encoding,
-    truncate: options.truncate,
-    slots,
     keys,
     inputs,
-    createdAtMs,
-    expiresAtMs: createdAtMs + lifeMs,
+    expiresAtMs: identity.createdAtMs + lifeMs,
   }
   // Behind the answer: the client holds the output already.
   if (lifeMs > 0) {
     store.rememberKnown(job).catch((error: Error) => emit({ type: 'remember-failed', jobId: job.id, error }))
   }
-  emit({ type: 'job-known', model, jobId: job.id, requestId, items: slots.length })
+  const { model, id: jobId, requestId } = job
+  emit({ type: 'job-known', model, jobId, requestId, items: slots.length })
   return { kind: 'known', job, results }
 }
 
@@ -159,28 +160,25 @@ function admitOrSay(model: string, chunks: number, { fleet, limits, emit }: Subm
 }
 
 function newFacts(
-  { model, single, options, requestId }: SubmitRequest,
+  request: SubmitRequest,
   slots: readonly number[],
   slotCount: number,
   knownCount: number,
-  { now, scope, jobTtlMs, limits }: SubmitContext,
-) {
-  const createdAtMs = now()
-  return {
-    id: newJobId(),
-    model,
-    scope,
-    requestId,
-    single,
-    encoding: options.encoding,
-    truncate: options.truncate,
-    slots,
-    slotCount,
-    knownCount,
-    createdAtMs,
-    deadlineAtMs: createdAtMs + limits.deadlineS * 1000,
-    ttlMs: jobTtlMs,
-  }
+  context: SubmitContext,
+): JobFacts {
+  const identity = identityOf(request, slots, context)
+  const deadlineAtMs = identity.createdAtMs + context.limits.deadlineS * 1000
+  return { ...identity, slotCount, knownCount, deadlineAtMs, ttlMs: context.jobTtlMs }
+}
+
+/** A new id, and what every job says of itself. */
+function identityOf(
+  { model, single, options, requestId }: SubmitRequest,
+  slots: readonly number[],
+  { now, scope }: SubmitContext,
+): JobIdentity {
+  const { encoding, truncate } = options
+  return { id: newJobId(), model, scope, requestId, single, encoding, truncate, slots, createdAtMs: now() }
 }
 
 /** A record whose chunks could not be queued was never accepted: it is settled as failed, as far as Redis can be reached. */

@@ -6,7 +6,7 @@ import { MillraceError } from '@millrace/contracts'
 import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/redis'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { reachError } from './job-store.js'
+import { reach, reachError } from './reach.js'
 
 /** What a BullMQ job of ours holds. Inputs stay in the record: a dashboard must not show them. */
 export interface ChunkData {
@@ -155,11 +155,5 @@ async function bounded<T>(work: Promise<T>): Promise<T> {
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${addTimeoutMs} ms`)), addTimeoutMs)
   })
-  try {
-    return await Promise.race([work, limit])
-  } catch (error) {
-    throw reachError(error)
-  } finally {
-    clearTimeout(timer)
-  }
+  return reach(() => Promise.race([work, limit])).finally(() => clearTimeout(timer))
 }

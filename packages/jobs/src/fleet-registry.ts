@@ -7,7 +7,7 @@ import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/re
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { defineJobCommands } from './job-commands.js'
-import { reachError } from './job-store.js'
+import { reach } from './reach.js'
 
 const announcementSchema = z.object({
   id: z.string(),
@@ -104,12 +104,4 @@ function parseModels(models: Record<string, string>): Map<string, ModelFacts> {
     if (parsed.success) facts.set(alias, parsed.data)
   }
   return facts
-}
-
-async function reach<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw reachError(error)
-  }
 }

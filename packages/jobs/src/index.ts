@@ -23,6 +23,7 @@ export {
 export {
   freshProgress,
   type JobFacts,
+  type JobIdentity,
   type JobProgress,
   type KnownJob,
   type NewJob,

@@ -2,10 +2,11 @@
  * The records of all jobs on the queue Redis: the truth about every job. Every write is one script, safe to repeat.
  * Knows nothing of BullMQ.
  */
-import { type ErrorCode, MillraceError, type TerminalStatus } from '@millrace/contracts'
+import type { ErrorCode, TerminalStatus } from '@millrace/contracts'
 import { closeRedis, firstReady, memoryUse, openRedis, type RedisEvent, settingFaults } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import { defineJobCommands, type ScriptOutcome } from './job-commands.js'
+import { reach } from './reach.js'
 import {
   chunkPayload,
   factsOf,
@@ -88,17 +89,17 @@ export class JobStore {
 
   /** @throws MillraceError queue_unavailable */
   async ping(): Promise<void> {
-    await this.#reach(() => this.#redis.ping())
+    await reach(() => this.#redis.ping())
   }
 
   /** Sentences to say aloud at start. @throws MillraceError queue_unavailable */
   settingFaults(): Promise<string[]> {
-    return this.#reach(() => settingFaults(this.#redis, 'queue'))
+    return reach(() => settingFaults(this.#redis, 'queue'))
   }
 
   /** Bytes in use and the limit (0: none). @throws MillraceError queue_unavailable */
   memoryUse(): Promise<{ used: number; max: number }> {
-    return this.#reach(() => memoryUse(this.#redis))
+    return reach(() => memoryUse(this.#redis))
   }
 
   /**
@@ -108,7 +109,7 @@ export class JobStore {
   async create(job: NewJob): Promise<boolean> {
     const keys = keysOf(job.id)
     const known = [...job.known].flat()
-    const created = await this.#reach(() =>
+    const created = await reach(() =>
       this.#redis.mrCreateJob(
         keys.record,
         keys.inputs,
@@ -127,13 +128,13 @@ export class JobStore {
   /** Writes the small record of a job answered in full. @throws MillraceError queue_unavailable, queue_memory */
   async rememberKnown(job: KnownJob): Promise<void> {
     const lifeMs = Math.max(1, job.expiresAtMs - job.createdAtMs)
-    await this.#reach(() => this.#redis.set(keysOf(job.id).known, JSON.stringify(job), 'PX', lifeMs))
+    await reach(() => this.#redis.set(keysOf(job.id).known, JSON.stringify(job), 'PX', lifeMs))
   }
 
   /** The job with whatever outputs are in, or undefined when nobody knows it. @throws MillraceError queue_unavailable */
   async read(id: string): Promise<StoredJob | KnownJob | undefined> {
     const keys = keysOf(id)
-    const [fields, outputs, known] = await this.#reach(() =>
+    const [fields, outputs, known] = await reach(() =>
       Promise.all([
         this.#redis.hgetall(keys.record),
         this.#redis.hgetallBuffer(keys.outputs),
@@ -148,7 +149,7 @@ export class JobStore {
   /** A worker takes a chunk. @param attempt which try of this chunk it is, from 1 */
   async take(jobId: string, chunk: number, attempt: number, nowMs: number): Promise<TakenChunk> {
     const keys = keysOf(jobId)
-    const [state, facts, payload, started] = await this.#reach(() =>
+    const [state, facts, payload, started] = await reach(() =>
       this.#redis.mrTakeChunk(keys.record, keys.inputs, nowMs, chunk, attempt),
     )
     if (state === 'late') return { state, facts: parseFacts(facts ?? '') }
@@ -164,7 +165,7 @@ export class JobStore {
   /** Stores the outputs of a chunk; all calls of one tick travel in one pipeline. Repeating a call changes nothing. */
   async storeChunk(result: ChunkResult, nowMs: number): Promise<StoreOutcome> {
     const keys = keysOf(result.jobId)
-    const outcome = await this.#reach(() =>
+    const outcome = await reach(() =>
       this.#redis.mrStoreChunk(
         keys.record,
         keys.inputs,
@@ -192,7 +193,7 @@ export class JobStore {
     nowMs: number,
   ): Promise<StoreOutcome> {
     const keys = keysOf(facts.id)
-    const outcome = await this.#reach(() =>
+    const outcome = await reach(() =>
       this.#redis.mrSettleJob(
         keys.record,
         keys.inputs,
@@ -208,32 +209,12 @@ export class JobStore {
 
   /** One message to every gateway; see settled-channel.ts. */
   async publish(channel: string, message: Buffer): Promise<void> {
-    await this.#reach(() => this.#redis.publish(channel, message))
+    await reach(() => this.#redis.publish(channel, message))
   }
 
   async close(): Promise<void> {
     await closeRedis(this.#redis)
   }
-
-  async #reach<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      throw reachError(error)
-    }
-  }
-}
-
-/** Says in our words what went wrong between us and the queue Redis. */
-export function reachError(error: unknown): MillraceError {
-  if (error instanceof MillraceError) return error
-  if (error instanceof Error && error.message.startsWith('OOM ')) {
-    return new MillraceError('queue_memory', 'The queue store is full', { cause: error, retryAfterS: 5 })
-  }
-  return new MillraceError('queue_unavailable', 'The queue store cannot be reached', {
-    cause: error,
-    retryAfterS: 1,
-  })
 }
 
 function outcomeOf([state, record]: ScriptOutcome): StoreOutcome {

@@ -4,8 +4,8 @@
  */
 import { type ItemError, type JobStatus, jobStatuses } from '@millrace/contracts'
 
-/** What a job is made of; written once at submit and never changed. Times are Unix milliseconds. */
-export interface JobFacts {
+/** What every job says of itself, however it is answered. Times are Unix milliseconds. */
+export interface JobIdentity {
   id: string
   model: string
   scope: string
@@ -16,10 +16,14 @@ export interface JobFacts {
   truncate: boolean
   /** `slots[i]` is the distinct input that item i uses; duplicates share a slot. */
   slots: readonly number[]
+  createdAtMs: number
+}
+
+/** What a queued job is made of; written once at submit and never changed. */
+export interface JobFacts extends JobIdentity {
   /** Distinct inputs, and how many of them the cache knew at submit. */
   slotCount: number
   knownCount: number
-  createdAtMs: number
   deadlineAtMs: number
   /** How long the job can be read after it is settled. */
   ttlMs: number
@@ -65,20 +69,11 @@ export interface StoredJob extends JobFacts, JobProgress {
 }
 
 /** A job answered in full at submit: it points at content keys, and holds its inputs in case the cache forgets. */
-export interface KnownJob {
+export interface KnownJob extends JobIdentity {
   kind: 'known'
-  id: string
-  model: string
-  scope: string
-  requestId: string
-  single: boolean
-  encoding: 'float' | 'base64'
-  truncate: boolean
-  slots: readonly number[]
   /** Content key and exact input of each slot. */
   keys: readonly string[]
   inputs: readonly string[]
-  createdAtMs: number
   expiresAtMs: number
 }
 

@@ -13,10 +13,11 @@ import type { z } from 'zod'
 import { checkInputs } from '../check-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
+import { maxReportedFaults } from '../error-response.js'
 import { knownJobText, storedJobText } from '../job-view.js'
 import { waitSeconds } from '../prefer.js'
 import { setHeader } from '../set-header.js'
-import { settledJob } from '../settled-job.js'
+import { rereadMs, settledJob } from '../settled-job.js'
 import { submit } from '../submit.js'
 import { problems } from './answers.js'
 
@@ -115,7 +116,7 @@ async function submitAndWait(
   let heard: Promise<SettledJob | undefined> = Promise.resolve(undefined)
   const submitted = await submit(request, context.submit, (jobId) => {
     signal = AbortSignal.any([clientGone(c), context.stopping])
-    heard = context.channel.waitFor(jobId, Math.min(waitMs, firstWaitMs), signal)
+    heard = context.channel.waitFor(jobId, Math.min(waitMs, rereadMs), signal)
   })
   if (submitted.kind === 'known') {
     setHeader(c, 'x-cache', 'hit')
@@ -130,9 +131,6 @@ async function submitAndWait(
   setHeader(c, 'x-cache', cacheWord(settled))
   return jobAnswer(c, 200, job.id, storedJobText(settled, context.texts, context.fleet.model(job.model)))
 }
-
-/** After this long without a message the record is read, and the wait goes on. */
-const firstWaitMs = 5000
 
 function accepted(c: RequestContext, job: StoredJob, context: GatewayContext): Response {
   setHeader(c, 'location', `/v1/jobs/${job.id}`)
@@ -167,12 +165,9 @@ async function parseBody(c: RequestContext): Promise<SubmitJob> {
   throw invalidRequest(parsed.error)
 }
 
-/** A client learns nothing from the thousandth. */
-const maxReported = 32
-
 function invalidRequest(error: z.ZodError): MillraceError {
   const errors = error.issues
-    .slice(0, maxReported)
+    .slice(0, maxReportedFaults)
     .map(
       (issue): FieldError => ({ path: pathOf(issue.path), code: 'invalid_request', detail: issue.message }),
     )
