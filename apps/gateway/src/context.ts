@@ -2,13 +2,13 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
+import type { ResultTexts } from '@millrace/job-view'
 import type { ChunkQueues, JobStore, SettledChannel } from '@millrace/jobs'
 import type { TextTokenizer } from '@millrace/tokenizer'
 import type { Context as HonoContext } from 'hono'
 import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
 import type { SubmitContext } from './submit.js'
-import type { ResultTexts } from './vector-json.js'
 
 export interface GatewayContext {
   config: Config

@@ -38,9 +38,20 @@ export class KnownResults {
     if (!model)
       throw new MillraceError('result_rebuilding', 'The model of this job is not configured any more')
     context.emit({ type: 'job-rebuilt', model: job.model, jobId: job.id, requestId: job.requestId })
-    const { inputs, requestId, encoding, truncate } = job
+    const { inputs, requestId, tenant, encoding, truncate, priority, metadata } = job
     const options = { encoding, truncate }
-    const request = { model: job.model, task: model.task, inputs, single: false, options, requestId }
+    const request = {
+      model: job.model,
+      task: model.task,
+      inputs,
+      single: false,
+      options,
+      requestId,
+      tenant,
+      priority,
+      metadata,
+      webhook: null,
+    }
     const submitted = await submit(request, context.submit).catch((error: unknown) => {
       throw whileReading(error)
     })

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
+import { ResultTexts } from '@millrace/job-view'
 import { ChunkQueues, FleetRegistry, JobStore, SettledChannel } from '@millrace/jobs'
 import { maskUrl, queueMetrics } from '@millrace/telemetry'
 import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
@@ -13,7 +14,6 @@ import type { Emit } from './events.js'
 import { FleetView } from './fleet-view.js'
 import { isLoopback } from './middleware/admin-key.js'
 import { observe } from './observe.js'
-import { ResultTexts } from './vector-json.js'
 
 export interface Gateway {
   readonly url: string

@@ -1,13 +1,12 @@
 import { contentKey, encodeVector } from '@millrace/cache'
 import type { ModelFacts } from '@millrace/contracts'
 import { MillraceError } from '@millrace/contracts'
+import { knownJobText, ResultTexts, storedJobText } from '@millrace/job-view'
 import type { KnownJob, NewJob } from '@millrace/jobs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { GatewayEvent } from './events.js'
-import { knownJobText, storedJobText } from './job-view.js'
 import { type SubmitContext, submit } from './submit.js'
-import { ResultTexts } from './vector-json.js'
 
 const facts: ModelFacts = {
   version: 'v1',
@@ -91,6 +90,10 @@ const requestOf = (inputs: readonly string[], single = false) => ({
   single,
   options: { encoding: 'float' as const, truncate: false },
   requestId: 'r1',
+  tenant: 't',
+  priority: 0,
+  metadata: {},
+  webhook: null,
 })
 
 const texts = new ResultTexts(1 << 20)

@@ -7,7 +7,13 @@
  * 4. Record first, then the missing items as chunks: whatever dies in between, nothing is queued that nobody knows.
  */
 import { keyMaker, type ResultCache } from '@millrace/cache'
-import { type EmbeddingOptions, MillraceError, type Task } from '@millrace/contracts'
+import {
+  type EmbeddingOptions,
+  type Metadata,
+  MillraceError,
+  type Task,
+  type Webhook,
+} from '@millrace/contracts'
 import type {
   ChunkQueues,
   JobFacts,
@@ -30,6 +36,10 @@ export interface SubmitRequest {
   inputs: readonly string[]
   single: boolean
   options: EmbeddingOptions
+  priority: number
+  metadata: Metadata
+  webhook: Webhook | null
+  tenant: string
   requestId: string
 }
 
@@ -168,17 +178,37 @@ function newFacts(
 ): JobFacts {
   const identity = identityOf(request, slots, context)
   const deadlineAtMs = identity.createdAtMs + context.limits.deadlineS * 1000
-  return { ...identity, slotCount, knownCount, deadlineAtMs, ttlMs: context.jobTtlMs }
+  return {
+    ...identity,
+    slotCount,
+    knownCount,
+    deadlineAtMs,
+    webhook: request.webhook,
+    ttlMs: context.jobTtlMs,
+  }
 }
 
 /** A new id, and what every job says of itself. */
 function identityOf(
-  { model, single, options, requestId }: SubmitRequest,
+  { model, single, options, requestId, tenant, priority, metadata }: SubmitRequest,
   slots: readonly number[],
   { now, scope }: SubmitContext,
 ): JobIdentity {
   const { encoding, truncate } = options
-  return { id: newJobId(), model, scope, requestId, single, encoding, truncate, slots, createdAtMs: now() }
+  return {
+    id: newJobId(),
+    model,
+    tenant,
+    scope,
+    requestId,
+    single,
+    encoding,
+    truncate,
+    slots,
+    priority,
+    metadata,
+    createdAtMs: now(),
+  }
 }
 
 /** A record whose chunks could not be queued was never accepted: it is settled as failed, as far as Redis can be reached. */

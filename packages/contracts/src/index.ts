@@ -1,4 +1,6 @@
 export * from './errors.js'
 export * from './job.js'
+export * from './job-event.js'
 export * from './model.js'
 export * from './problem.js'
+export * from './webhook.js'

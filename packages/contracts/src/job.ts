@@ -1,6 +1,7 @@
 /** A job as it travels over HTTP: what is submitted and what is answered. */
 import { z } from 'zod'
 import { errorCodeSchema } from './problem.js'
+import { deliverySchema, webhookEventSchema, webhookSchema } from './webhook.js'
 
 export const jobStatuses = ['queued', 'processing', 'succeeded', 'failed', 'canceled', 'expired'] as const
 export type JobStatus = (typeof jobStatuses)[number]
@@ -24,6 +25,14 @@ export const embeddingOptionsSchema = z
   .meta({ id: 'EmbeddingOptions' })
 export type EmbeddingOptions = z.infer<typeof embeddingOptionsSchema>
 
+/** A client's own words about a job: kept beside it, answered with it, never looked into. */
+export const metadataSchema = z
+  .record(z.string().min(1).max(64), z.string().max(512))
+  .refine((metadata) => Object.keys(metadata).length <= 16, { message: 'holds more than 16 entries' })
+export type Metadata = z.infer<typeof metadataSchema>
+
+const dayMs = 86_400_000
+
 /** The shape only: how many items a job may hold is configuration, so the gateway checks that. */
 export const submitJobSchema = z
   .strictObject({
@@ -34,6 +43,29 @@ export const submitJobSchema = z
       .optional()
       .describe('Many inputs; the output is then an array in the same order'),
     options: embeddingOptionsSchema.prefault({}),
+    priority: z
+      .number()
+      .int()
+      .min(0)
+      .max(9)
+      .default(0)
+      .describe('0 goes first and is the default; 9 yields to all others, like `nice`'),
+    timeout_ms: z
+      .number()
+      .int()
+      .min(1)
+      .max(7 * dayMs)
+      .optional()
+      .describe('Whole life: not settled this long after its submit, the job expires'),
+    start_timeout_ms: z
+      .number()
+      .int()
+      .min(1)
+      .max(7 * dayMs)
+      .optional()
+      .describe('Not taken by a worker this long after its submit, the job expires'),
+    metadata: metadataSchema.default({}).describe('Up to 16 strings of your own, answered with the job'),
+    webhook: webhookSchema.optional().describe('Where to tell of this job; see docs/webhooks.md'),
   })
   .refine((body) => (body.input === undefined) !== (body.inputs === undefined), {
     message: 'give either `input` or `inputs`',
@@ -82,8 +114,30 @@ export const jobSchema = z
       cache: z.object({ hits: z.number().int(), misses: z.number().int(), joined: z.number().int() }),
     }),
     attempts: z.number().int(),
-    urls: z.object({ get: z.string() }),
+    priority: z.number().int(),
+    metadata: z.record(z.string(), z.string()),
+    webhook: z
+      .object({
+        url: z.string(),
+        events: z.array(webhookEventSchema),
+        deliveries: z.array(deliverySchema).describe('Attempts so far, oldest first; at most the last 20'),
+      })
+      .nullable(),
+    urls: z.object({ get: z.string(), events: z.string(), cancel: z.string() }),
   })
   .meta({ id: 'Job' })
 export type Job = z.infer<typeof jobSchema>
+
+/** One page of `GET /v1/jobs`, newest first. Jobs in a list carry no output: read the job for it. */
+export const jobListSchema = z
+  .object({
+    object: z.literal('list'),
+    data: z.array(jobSchema.omit({ output: true })),
+    next_cursor: z
+      .string()
+      .nullable()
+      .describe('Give it as `cursor` for the next page; null on the last one'),
+  })
+  .meta({ id: 'JobList' })
+export type JobList = z.infer<typeof jobListSchema>
 export type ItemOutput = z.infer<typeof itemOutputSchema>

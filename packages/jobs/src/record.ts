@@ -2,12 +2,15 @@
  * The record: what a job is, as it lies in the queue Redis. Pure: how fields are named, written and read back; the
  * commands that move it are in job-store.ts.
  */
-import { type ItemError, type JobStatus, jobStatuses } from '@millrace/contracts'
+import { type ItemError, type JobStatus, jobStatuses, type Metadata, type Webhook } from '@millrace/contracts'
 
 /** What every job says of itself, however it is answered. Times are Unix milliseconds. */
 export interface JobIdentity {
   id: string
   model: string
+  /** Whose job it is: nobody else can read it. */
+  tenant: string
+  /** Whose results it may share; part of every content key. */
   scope: string
   requestId: string
   /** Whether the client gave `input` (one result) or `inputs` (an array). */
@@ -16,6 +19,8 @@ export interface JobIdentity {
   truncate: boolean
   /** `slots[i]` is the distinct input that item i uses; duplicates share a slot. */
   slots: readonly number[]
+  priority: number
+  metadata: Metadata
   createdAtMs: number
 }
 
@@ -25,6 +30,7 @@ export interface JobFacts extends JobIdentity {
   slotCount: number
   knownCount: number
   deadlineAtMs: number
+  webhook: Webhook | null
   /** How long the job can be read after it is settled. */
   ttlMs: number
 }

@@ -1,12 +1,12 @@
 /** GET /v1/jobs/{id}: a job as it is now or, with a wait, once it is settled. */
 import { createRoute } from '@hono/zod-openapi'
 import { jobSchema, MillraceError } from '@millrace/contracts'
+import { knownJobText, storedJobText } from '@millrace/job-view'
 import type { JobProgress, StoredJob } from '@millrace/jobs'
 import { storedJob } from '@millrace/jobs'
 import { z } from 'zod'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
-import { knownJobText, storedJobText } from '../job-view.js'
 import { KnownResults } from '../known-results.js'
 import { waitSeconds } from '../prefer.js'
 import { setHeader } from '../set-header.js'

@@ -8,13 +8,13 @@ import {
   type SubmitJob,
   submitJobSchema,
 } from '@millrace/contracts'
+import { knownJobText, storedJobText } from '@millrace/job-view'
 import type { SettledJob, StoredJob } from '@millrace/jobs'
 import type { z } from 'zod'
 import { checkInputs } from '../check-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { maxReportedFaults } from '../error-response.js'
-import { knownJobText, storedJobText } from '../job-view.js'
 import { waitSeconds } from '../prefer.js'
 import { setHeader } from '../set-header.js'
 import { rereadMs, settledJob } from '../settled-job.js'
@@ -87,6 +87,10 @@ export function submitJob(context: GatewayContext) {
       inputs,
       single,
       options: body.options,
+      priority: body.priority,
+      metadata: body.metadata,
+      webhook: body.webhook ?? null,
+      tenant: 'default',
       requestId: c.get('requestId'),
     }
     if (waitS > 0) setHeader(c, 'preference-applied', `wait=${waitS}`)

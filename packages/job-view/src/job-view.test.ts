@@ -9,7 +9,11 @@ const texts = new ResultTexts(1 << 20)
 const facts = {
   id: '01890000-0000-7000-8000-000000000000',
   model: 'm',
+  tenant: 't',
   scope: 's',
+  priority: 0,
+  metadata: {},
+  webhook: null,
   requestId: 'r',
   single: false,
   encoding: 'float' as const,

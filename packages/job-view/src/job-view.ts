@@ -1,7 +1,7 @@
 /** A job as its client sees it. Written out by hand around results that are JSON text already. */
 import { decodeResult } from '@millrace/cache'
-import type { ItemError, Job } from '@millrace/contracts'
-import type { KnownJob, StoredJob } from '@millrace/jobs'
+import type { Delivery, ItemError, Job } from '@millrace/contracts'
+import type { JobIdentity, KnownJob, StoredJob } from '@millrace/jobs'
 import { itemErrorText, type ResultTexts } from './vector-json.js'
 
 /** What the queue looks like from here, for a job that waits. */
@@ -10,15 +10,21 @@ export interface QueueEstimate {
   chunksPerS: number
 }
 
-type JobWithoutOutput = Omit<Job, 'output'>
+export type JobWithoutOutput = Omit<Job, 'output'>
 
 /** In the place of an item that a settled job has no result of. */
 const notComputed: ItemError = { code: 'inference_failed', detail: 'this item was not computed' }
 
-export function storedJobText(job: StoredJob, texts: ResultTexts, queue: QueueEstimate): string {
+/** @param deliveries tries to deliver its webhook, oldest first */
+export function storedJobText(
+  job: StoredJob,
+  texts: ResultTexts,
+  queue: QueueEstimate,
+  deliveries: readonly Delivery[] = [],
+): string {
   const computed = (job.status === 'succeeded' || job.status === 'failed') && job.outputs.size > 0
   const output = computed ? outputText(job, job.outputs, texts, errorOf(job) ?? notComputed) : 'null'
-  return withOutput(viewOf(job, queue), output)
+  return withOutput(viewOf(job, queue, deliveries), output)
 }
 
 /** @param results by slot */
@@ -26,7 +32,12 @@ export function knownJobText(job: KnownJob, results: readonly Buffer[], texts: R
   return withOutput(knownView(job), outputText(job, new Map(results.entries()), texts, notComputed))
 }
 
-function viewOf(job: StoredJob, queue: QueueEstimate): JobWithoutOutput {
+/** Everything but the output: an entry of a list. */
+export function viewOf(
+  job: StoredJob,
+  queue: QueueEstimate,
+  deliveries: readonly Delivery[] = [],
+): JobWithoutOutput {
   const waits = job.status === 'queued'
   const misses = job.slotCount - job.knownCount - job.hits - job.joined
   return {
@@ -54,7 +65,8 @@ function viewOf(job: StoredJob, queue: QueueEstimate): JobWithoutOutput {
       cache: { hits: job.knownCount + job.hits, misses: Math.max(0, misses), joined: job.joined },
     },
     attempts: job.attempts,
-    urls: { get: `/v1/jobs/${job.id}` },
+    ...asGiven(job),
+    webhook: job.webhook && { ...job.webhook, deliveries: [...deliveries] },
   }
 }
 
@@ -80,8 +92,14 @@ function knownView(job: KnownJob): JobWithoutOutput {
       cache: { hits: job.keys.length, misses: 0, joined: 0 },
     },
     attempts: 0,
-    urls: { get: `/v1/jobs/${job.id}` },
+    ...asGiven(job),
+    webhook: null,
   }
+}
+
+function asGiven({ id, priority, metadata }: JobIdentity): Pick<Job, 'priority' | 'metadata' | 'urls'> {
+  const self = `/v1/jobs/${id}`
+  return { priority, metadata, urls: { get: self, events: `${self}/events`, cancel: `${self}/cancel` } }
 }
 
 function withOutput(view: JobWithoutOutput, output: string): string {
