@@ -1,0 +1,99 @@
+/**
+ * One guarded POST: to an address that was checked, over a connection of its own, within a time limit, and with a value
+ * for an outcome whatever happens. Knows no job, no schedule and no signature.
+ */
+import type { LookupFunction } from 'node:net'
+import { buildConnector, Client } from 'undici'
+import type { AddressGuard, Target } from './address-guard.js'
+import { retryAfterMs } from './retry-schedule.js'
+
+export interface SendOptions {
+  guard: AddressGuard
+  url: string
+  headers: Readonly<Record<string, string>>
+  body: string | Uint8Array
+  nowMs: number
+  /** For all of it: resolving, connecting, sending, the answer. */
+  limitMs?: number
+  /** Ends the try; its outcome is then an error. */
+  signal?: AbortSignal | undefined
+}
+
+export type SendOutcome =
+  | { kind: 'answered'; statusCode: number; retryAfterMs: number | undefined }
+  /** `refused`: this address may not be called. `failed`: there was no answer. */
+  | { kind: 'refused' | 'failed'; error: string }
+
+const defaultLimitMs = 15_000
+/** Read so that the receiver can finish writing; nothing of it is kept. */
+const answerLimitBytes = 64 * 1024
+
+/** Never throws. A redirect is an answer like any other and never followed. */
+export async function sendWebhook(options: SendOptions): Promise<SendOutcome> {
+  const limit = AbortSignal.timeout(options.limitMs ?? defaultLimitMs)
+  const signal = options.signal ? AbortSignal.any([limit, options.signal]) : limit
+  const checked = await options.guard.check(options.url)
+  if (checked.state !== 'callable') {
+    return { kind: checked.state === 'refused' ? 'refused' : 'failed', error: checked.reason }
+  }
+  const client = clientFor(checked.target, options)
+  try {
+    return await post(client, checked.target.url, options, signal)
+  } catch (error) {
+    return { kind: 'failed', error: sayFault(error, limit) }
+  } finally {
+    await client.destroy()
+  }
+}
+
+async function post(
+  client: Client,
+  url: URL,
+  options: SendOptions,
+  signal: AbortSignal,
+): Promise<SendOutcome> {
+  const answer = await client.request({
+    method: 'POST',
+    path: url.pathname + url.search,
+    headers: { 'user-agent': 'Millrace', ...options.headers },
+    body: options.body,
+    signal,
+  })
+  const { statusCode } = answer
+  const header = answer.headers['retry-after']
+  // The status has been said: an answer that does not end, or is too long, changes nothing.
+  await answer.body.dump({ limit: answerLimitBytes, signal }).catch(() => {})
+  return {
+    kind: 'answered',
+    statusCode,
+    retryAfterMs: retryAfterMs(typeof header === 'string' ? header : undefined, options.nowMs),
+  }
+}
+
+/** Host header and TLS name are the URL's; the address is the one that was checked. */
+function clientFor(target: Target, options: SendOptions): Client {
+  const connect = buildConnector({
+    // Not asked for a literal address: that one is called as it was checked.
+    lookup: answerWith(target.addresses),
+    autoSelectFamily: true,
+    timeout: options.limitMs ?? defaultLimitMs,
+  })
+  return new Client(target.url.origin, { connect, pipelining: 0 })
+}
+
+/** A resolver that knows one answer, so that nobody is asked a second time and says something else. */
+function answerWith(addresses: readonly string[]): LookupFunction {
+  const known = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
+  return (_name, options, done) => {
+    const [first] = known
+    if (options.all) done(null, known)
+    else done(null, first?.address ?? '', first?.family)
+  }
+}
+
+/** For the delivery log, which the job's owner reads: a code and no address. */
+function sayFault(error: unknown, limit: AbortSignal): string {
+  if (limit.aborted) return 'no answer within the time limit'
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? `the request failed: ${code}` : 'the request failed'
+}
