@@ -8,6 +8,7 @@ import type { TextTokenizer } from '@millrace/tokenizer'
 import type { Context as HonoContext } from 'hono'
 import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
+import type { Tenant } from './middleware/authenticate.js'
 import type { SubmitContext } from './submit.js'
 
 export interface GatewayContext {
@@ -32,6 +33,7 @@ export interface GatewayContext {
 /** What middleware leaves for handlers. */
 export interface Variables {
   requestId: string
+  tenant: Tenant
 }
 
 export type GatewayEnv = { Variables: Variables; Bindings: Partial<HttpBindings> }
