@@ -112,6 +112,19 @@ export const environmentSchema = z.object({
   CONSUME_PROOF_MS: int(5000, 3_600_000)
     .default(30_000)
     .describe('A worker that has room but fetched nothing for this long while chunks wait exits'),
+  WEBHOOK_ALLOW_CIDRS: z
+    .string()
+    .default('')
+    .transform((list) => list.split(',').flatMap((cidr) => cidr.trim() || []))
+    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()])))
+    .describe('Ranges, separated by commas, that webhooks may call although they are not public'),
+  WEBHOOK_ALLOW_HTTP: flag.default(false).describe('Lets webhooks call http addresses, not only https'),
+  PUBLIC_URL: z
+    .union([z.literal(''), z.url({ protocol: /^https?$/ })])
+    .default('')
+    .transform((url) => url.replace(/\/+$/, ''))
+    .describe('Where clients reach the gateway: the start of each `output_url` in a webhook'),
+  COURIER_CONCURRENCY: int(1, 1024).default(32).describe('Deliveries one courier has under way at a time'),
 })
 
 export type Environment = z.infer<typeof environmentSchema>
