@@ -12,6 +12,7 @@ export {
   type Depth,
   queuePrefix,
 } from './chunk-queues.js'
+export { DeliveryLog, type DeliveryLogOptions } from './delivery-log.js'
 export { announceEveryMs, type Fleet, FleetRegistry, type WorkerAnnouncement } from './fleet-registry.js'
 export {
   type ChunkResult,
@@ -33,3 +34,10 @@ export {
 } from './record.js'
 export { SettledChannel, type SettledChannelOptions, settledChannel } from './settled-channel.js'
 export { encodeSettled, inlineLimitBytes, type SettledJob } from './settled-message.js'
+export {
+  WebhookConsumer,
+  type WebhookConsumerEvent,
+  type WebhookConsumerOptions,
+  type WebhookTryEnd,
+} from './webhook-consumer.js'
+export { type WebhookData, WebhookQueue, type WebhookQueueOptions, webhookJobId } from './webhook-queue.js'
