@@ -130,12 +130,12 @@ describe('bad input is refused with its own code, and nothing is stored or queue
 
   test('an unknown field, at the top and among the options', async () => {
     for (const body of [
-      { ...good, priority: 1 },
+      { ...good, urgency: 1 },
       { ...good, options: { pooling: 'max' } },
     ]) {
       const response = await post(body)
       expect(response.status).toBe(400)
-      expect(await response.text()).toMatch(/priority|pooling/)
+      expect(await response.text()).toMatch(/urgency|pooling/)
     }
     expect(await keysOfJobs()).toEqual([])
   })

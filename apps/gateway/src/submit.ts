@@ -11,6 +11,7 @@ import {
   type EmbeddingOptions,
   type Metadata,
   MillraceError,
+  type ModelFacts,
   type Task,
   type Webhook,
 } from '@millrace/contracts'
@@ -25,10 +26,10 @@ import type {
   StoredJob,
 } from '@millrace/jobs'
 import { freshProgress, storedJob } from '@millrace/jobs'
-import { v7 as newJobId } from 'uuid'
 import { type AdmissionLimits, admit, isNearlyFull } from './admission.js'
 import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
+import { newJobId } from './job-id.js'
 
 export interface SubmitRequest {
   model: string
@@ -119,9 +120,25 @@ async function contentKeys(
   distinct: readonly string[],
   { scope, fleet }: SubmitContext,
 ): Promise<string[] | undefined> {
-  const modelVersion = (await fleet.factsOf(model))?.version
-  if (modelVersion === undefined) return undefined
-  return distinct.map(keyMaker({ scope, modelVersion, task, options: { truncate: options.truncate } }))
+  const facts = await fleet.factsOf(model)
+  if (facts === undefined) return undefined
+  return distinct.map(keyMakerOf(facts, { scope, task, truncate: options.truncate }))
+}
+
+/** Made once for as long as the facts are the same object: until the next sample of the fleet. */
+const keyMakers = new WeakMap<ModelFacts, Map<string, (input: string) => string>>()
+
+function keyMakerOf(
+  facts: ModelFacts,
+  { scope, task, truncate }: { scope: string; task: Task; truncate: boolean },
+): (input: string) => string {
+  const makers = keyMakers.get(facts) ?? new Map<string, (input: string) => string>()
+  keyMakers.set(facts, makers)
+  const name = `${truncate} ${task} ${scope}`
+  const maker =
+    makers.get(name) ?? keyMaker({ scope, modelVersion: facts.version, task, options: { truncate } })
+  makers.set(name, maker)
+  return maker
 }
 
 async function lookUp(model: string, keys: readonly string[], { cache, emit }: SubmitContext) {

@@ -1,5 +1,5 @@
 /** The content key: equal exactly where two items must have the same result. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Task } from '@millrace/contracts'
 
 /** Bumped when what is hashed, or how, changes: old results are then simply never found. */
@@ -26,7 +26,7 @@ export function keyMaker(parts: Omit<ContentKeyParts, 'input'>): (input: string)
   const shared = [`millrace:${scheme}`, parts.scope, parts.modelVersion, parts.task, options]
     .map(measured)
     .join('')
-  return (input) => createHash('sha256').update(shared).update(input, 'utf8').digest('base64url')
+  return (input) => hash('sha256', shared + input, 'base64url')
 }
 
 function measured(part: string): string {

@@ -21,6 +21,7 @@ declare module 'ioredis' {
       outputs: string,
       ...args: Bytes[]
     ): Result<ScriptOutcome, Context>
+    mrRememberKnown(second: string, ...args: Bytes[]): Result<number, Context>
     mrAnnounceWorker(workers: string, models: string, ...args: Bytes[]): Result<number, Context>
   }
 }
@@ -36,5 +37,6 @@ export function defineJobCommands(redis: Redis): void {
   redis.defineCommand('mrTakeChunk', { numberOfKeys: 2, lua: script('take-chunk') })
   redis.defineCommand('mrStoreChunk', { numberOfKeys: 3, lua: script('store-chunk') })
   redis.defineCommand('mrSettleJob', { numberOfKeys: 3, lua: script('settle-job') })
+  redis.defineCommand('mrRememberKnown', { numberOfKeys: 1, lua: script('remember-known') })
   redis.defineCommand('mrAnnounceWorker', { numberOfKeys: 2, lua: script('announce-worker') })
 }

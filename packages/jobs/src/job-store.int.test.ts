@@ -2,6 +2,7 @@ import { encodeError, encodeVector } from '@millrace/cache'
 import { queueRedis, type RedisServer } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ChunkResult, JobStore } from './job-store.js'
+import { secondKey } from './known-jobs.js'
 import { keysOf, type NewJob, type StoredJob } from './record.js'
 
 let redis: RedisServer
@@ -253,7 +254,7 @@ describe('a job answered in full at submit', () => {
   it('is known by its small record until it expires', async () => {
     const job = {
       kind: 'known' as const,
-      id: 'known-1',
+      id: '01a20b85-7b6f-75e6-bb0d-8658c138b739',
       model: 'm',
       scope: 's',
       tenant: 't',
@@ -269,9 +270,12 @@ describe('a job answered in full at submit', () => {
       createdAtMs: now,
       expiresAtMs: now + 5000,
     }
-    await store.rememberKnown(job)
-    expect(await store.read(job.id)).toEqual(job)
-    expect(await redis.client().pttl(keysOf(job.id).known)).toBeLessThanOrEqual(5000)
+    const sameSecond = { ...job, id: job.id.replace(/9$/, 'a'), inputs: ['b'] }
+    const nextSecond = { ...job, id: job.id.replace('7b6f', '8000'), inputs: ['c'] }
+    await Promise.all([job, sameSecond, nextSecond].map((one) => store.rememberKnown(one)))
+    for (const one of [job, sameSecond, nextSecond]) expect(await store.read(one.id)).toEqual(one)
+    expect(await redis.client().hlen(secondKey(job.id))).toBe(2)
+    expect(await redis.client().pttl(secondKey(job.id))).toBeLessThanOrEqual(6000)
   })
 })
 

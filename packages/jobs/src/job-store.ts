@@ -6,6 +6,7 @@ import type { ErrorCode, TerminalStatus } from '@millrace/contracts'
 import { closeRedis, firstReady, memoryUse, openRedis, type RedisEvent, settingFaults } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import { defineJobCommands, type ScriptOutcome } from './job-commands.js'
+import { KnownJobs } from './known-jobs.js'
 import { reach } from './reach.js'
 import {
   chunkPayload,
@@ -63,9 +64,11 @@ const workerCommandTimeoutMs = 120_000
 
 export class JobStore {
   readonly #redis: Redis
+  readonly #known: KnownJobs
 
   private constructor(redis: Redis) {
     this.#redis = redis
+    this.#known = new KnownJobs(redis)
   }
 
   /** Resolves within about 2 s even when Redis is away; it then connects in the background. */
@@ -127,8 +130,7 @@ export class JobStore {
 
   /** Writes the small record of a job answered in full. @throws MillraceError queue_unavailable, queue_memory */
   async rememberKnown(job: KnownJob): Promise<void> {
-    const lifeMs = Math.max(1, job.expiresAtMs - job.createdAtMs)
-    await reach(() => this.#redis.set(keysOf(job.id).known, JSON.stringify(job), 'PX', lifeMs))
+    await reach(() => this.#known.remember(job))
   }
 
   /** The job with whatever outputs are in, or undefined when nobody knows it. @throws MillraceError queue_unavailable */
@@ -138,10 +140,10 @@ export class JobStore {
       Promise.all([
         this.#redis.hgetall(keys.record),
         this.#redis.hgetallBuffer(keys.outputs),
-        this.#redis.get(keys.known),
+        this.#known.read(id),
       ]),
     )
-    if (fields.facts === undefined) return known === null ? undefined : (JSON.parse(known) as KnownJob)
+    if (fields.facts === undefined) return known
     const bytes = new Map(Object.entries(outputs).map(([slot, value]) => [Number(slot), value]))
     return storedJob(parseFacts(fields.facts), progressOf(fields), bytes)
   }

@@ -86,12 +86,11 @@ export interface KnownJob extends JobIdentity {
 const jobKey = (id: string, part: string) => `mr:{${id}}:${part}`
 
 /** Every key of a job, in one hash tag. */
-export function keysOf(id: string): { record: string; inputs: string; outputs: string; known: string } {
+export function keysOf(id: string): { record: string; inputs: string; outputs: string } {
   return {
     record: jobKey(id, 'record'),
     inputs: jobKey(id, 'in'),
     outputs: jobKey(id, 'out'),
-    known: jobKey(id, 'known'),
   }
 }
 

@@ -2,9 +2,14 @@
 import type { GatewayMetrics, Logger } from '@millrace/telemetry'
 import type { MiddlewareHandler } from 'hono'
 import { routePath } from 'hono/route'
-import type { GatewayEnv } from '../context.js'
+import type { GatewayEnv, RequestContext } from '../context.js'
 
 const slowS = 1
+
+/** A request that asked to wait is not slow for having waited. */
+function waited({ req }: RequestContext): boolean {
+  return /wait/.test(req.header('prefer') ?? '') || req.query('wait') !== undefined
+}
 
 export function observeRequest(metrics: GatewayMetrics, logger: Logger): MiddlewareHandler<GatewayEnv> {
   return async (c, next) => {
@@ -16,8 +21,7 @@ export function observeRequest(metrics: GatewayMetrics, logger: Logger): Middlew
     const route = pattern === '*' || pattern === '/*' ? 'unmatched' : pattern.replace(/:(\w+)/g, '{$1}')
     const { method } = c.req
     metrics.request({ route, method, status, seconds })
-    const waited = /wait/.test(c.req.header('prefer') ?? '') || c.req.query('wait') !== undefined
-    const level = status >= 500 ? 'warn' : seconds > slowS && !waited ? 'info' : 'debug'
+    const level = status >= 500 ? 'warn' : seconds > slowS && !waited(c) ? 'info' : 'debug'
     if (!logger.isLevelEnabled(level)) return
     const jobId = c.res.headers.get('x-job-id') ?? undefined
     logger[level](

@@ -14,11 +14,12 @@ import type { z } from 'zod'
 import { checkInputs } from '../check-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
+import { endOfTurn } from '../end-of-turn.js'
 import { maxReportedFaults } from '../error-response.js'
 import { waitSeconds } from '../prefer.js'
 import { setHeader } from '../set-header.js'
 import { rereadMs, settledJob } from '../settled-job.js'
-import { submit } from '../submit.js'
+import { type Submitted, submit } from '../submit.js'
 import { problems } from './answers.js'
 
 const example = { model: 'all-MiniLM-L6-v2', inputs: ['How do I reset my password?', 'I forgot my login.'] }
@@ -102,10 +103,7 @@ type Request = Parameters<typeof submit>[0]
 
 async function submitOnly(c: RequestContext, request: Request, context: GatewayContext): Promise<Response> {
   const submitted = await submit(request, context.submit)
-  if (submitted.kind === 'known') {
-    setHeader(c, 'x-cache', 'hit')
-    return jobAnswer(c, 200, submitted.job.id, knownJobText(submitted.job, submitted.results, context.texts))
-  }
+  if (submitted.kind === 'known') return knownAnswer(c, submitted, context)
   return accepted(c, submitted.job, context)
 }
 
@@ -122,10 +120,7 @@ async function submitAndWait(
     signal = AbortSignal.any([clientGone(c), context.stopping])
     heard = context.channel.waitFor(jobId, Math.min(waitMs, rereadMs), signal)
   })
-  if (submitted.kind === 'known') {
-    setHeader(c, 'x-cache', 'hit')
-    return jobAnswer(c, 200, submitted.job.id, knownJobText(submitted.job, submitted.results, context.texts))
-  }
+  if (submitted.kind === 'known') return knownAnswer(c, submitted, context)
   const { job } = submitted
   // It is accepted: where its record cannot be read this moment, it is answered as it was, so that it can be polled.
   const settled = await settledJob(job.id, waitMs, context, signal, { job, heard }).catch(() => job)
@@ -134,6 +129,17 @@ async function submitAndWait(
   }
   setHeader(c, 'x-cache', cacheWord(settled))
   return jobAnswer(c, 200, job.id, storedJobText(settled, context.texts, context.fleet.model(job.model)))
+}
+
+async function knownAnswer(
+  c: RequestContext,
+  { job, results }: Extract<Submitted, { kind: 'known' }>,
+  context: GatewayContext,
+): Promise<Response> {
+  setHeader(c, 'x-cache', 'hit')
+  const text = knownJobText(job, results, context.texts)
+  await endOfTurn()
+  return jobAnswer(c, 200, job.id, text)
 }
 
 function accepted(c: RequestContext, job: StoredJob, context: GatewayContext): Response {
