@@ -1,1 +1,2 @@
 export { loadTextTokenizer, type TextTokenizer } from './text-tokenizer.js'
+export { isTokenIds, writeTokenIds } from './token-ids.js'

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { MillraceError } from '@millrace/contracts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadTextTokenizer, type TextTokenizer } from './text-tokenizer.js'
+import { writeTokenIds } from './token-ids.js'
 
 const starter = fileURLToPath(new URL('../../../models/all-MiniLM-L6-v2', import.meta.url))
 const cls = 101
@@ -114,6 +115,47 @@ describe('the starter model', () => {
 
   it('gives only the special tokens for a text without content', () => {
     expect([...tokenizer.encode('  \n', { truncate: false })]).toEqual([cls, sep])
+  })
+})
+
+describe('token ids in place of a text', () => {
+  let tokenizer: TextTokenizer
+  beforeAll(async () => {
+    tokenizer = await loadTextTokenizer(starter)
+  })
+  const encode = (ids: number[], truncate = false) => [...tokenizer.encode(writeTokenIds(ids), { truncate })]
+
+  it.each([
+    ['without the special tokens', [7592, 1010, 2088, 999]],
+    ['with them', [cls, 7592, 1010, 2088, 999, sep]],
+  ])('%s are what the text itself would be', (_name, ids) => {
+    expect(encode(ids)).toEqual([cls, 7592, 1010, 2088, 999, sep])
+    expect(tokenizer.count(writeTokenIds(ids))).toBe(6)
+  })
+
+  it('are taken exactly, also where no text has these tokens', () => {
+    // A piece that continues a word, first; one special token alone; the same one twice.
+    for (const ids of [[2080, 7592], [sep], [cls, cls, 7592], [7592, sep]]) {
+      expect(encode(ids)).toEqual([cls, ...ids, sep])
+    }
+  })
+
+  it('are bounded as a text is, special tokens included', () => {
+    expect(encode(Array(254).fill(2773))).toHaveLength(256)
+    expect(codeOf(() => encode(Array(255).fill(2773)))).toMatch('input_too_long: The text has 257 tokens')
+    expect(encode([cls, ...Array(300).fill(2773), sep], true)).toEqual([cls, ...Array(254).fill(2773), sep])
+  })
+
+  it('must be of this model’s vocabulary', () => {
+    expect(encode([30_521])).toEqual([cls, 30_521, sep])
+    expect(codeOf(() => encode([7592, 30_522]))).toMatch('invalid_input: 30522 is not a token')
+    expect(codeOf(() => tokenizer.count(writeTokenIds([30_522])))).toMatch('invalid_input')
+  })
+
+  it('a text that only begins like them is refused', () => {
+    expect(codeOf(() => tokenizer.encode(`${writeTokenIds([1])} and words`, { truncate: false }))).toMatch(
+      'invalid_input',
+    )
   })
 })
 

@@ -4,6 +4,7 @@
  */
 import { Tokenizer } from '@huggingface/tokenizers'
 import { MillraceError } from '@millrace/contracts'
+import { isTokenIds, readTokenIds } from './token-ids.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
 
 export interface TextTokenizer {
@@ -12,10 +13,13 @@ export interface TextTokenizer {
   readonly padTokenId: number
   /**
    * Token ids with the special tokens; truncation keeps the first content tokens and all special ones.
-   * @throws MillraceError `input_too_long` when the text is longer than `maxTokens` and `truncate` is false
+   * @param text or token ids as token-ids.ts writes them: taken as they are, between the special tokens unless they
+   * have these already
+   * @throws MillraceError `input_too_long` when the text is longer than `maxTokens` and `truncate` is false;
+   * `invalid_input` for token ids that are not this model's
    */
   encode(text: string, options: { truncate: boolean }): Int32Array
-  /** How many tokens the text has in full, special tokens included. */
+  /** How many tokens the text has in full, special tokens included. @throws MillraceError `invalid_input`, as encode */
   count(text: string): number
 }
 
@@ -39,6 +43,7 @@ export async function loadTextTokenizer(modelDir: string): Promise<TextTokenizer
 
   // The reference library strips every text and lower-cases it where the model's own settings say so.
   const contentOf = (text: string): number[] => {
+    if (isTokenIds(text)) return contentOfIds(readTokenIds(text), tokenizer, frame)
     const stripped = text.trim()
     return idsOf(tokenizer, lowerCase ? stripped.toLowerCase() : stripped, false)
   }
@@ -87,8 +92,13 @@ function padTokenId(tokenizer: Tokenizer, { tokenizerConfig, modelConfig }: Toke
   return id ?? modelConfig.pad_token_id ?? 0
 }
 
+interface SpecialFrame {
+  readonly prefix: readonly number[]
+  readonly suffix: readonly number[]
+}
+
 /** What the post-processor puts before and after a text, found by asking it rather than by knowing the model. */
-function specialFrame(tokenizer: Tokenizer, modelDir: string): { prefix: number[]; suffix: number[] } {
+function specialFrame(tokenizer: Tokenizer, modelDir: string): SpecialFrame {
   const special = idsOf(tokenizer, '', true)
   for (const probe of ['a', 'the', '1']) {
     const content = idsOf(tokenizer, probe, false)
@@ -104,6 +114,20 @@ function specialFrame(tokenizer: Tokenizer, modelDir: string): { prefix: number[
   throw new Error(
     `The special tokens of ${modelDir}/tokenizer.json are not a plain prefix and suffix, which is not supported`,
   )
+}
+
+/** Ids without the special tokens around them, if any. @throws MillraceError invalid_input */
+function contentOfIds(ids: number[], tokenizer: Tokenizer, { prefix, suffix }: SpecialFrame): number[] {
+  const foreign = ids.find((id) => tokenizer.id_to_token(id) === undefined)
+  if (foreign !== undefined) {
+    throw new MillraceError('invalid_input', `${foreign} is not a token of this model's own tokenizer`)
+  }
+  const end = ids.length - suffix.length
+  const framed =
+    end >= prefix.length &&
+    prefix.every((id, index) => id === ids[index]) &&
+    suffix.every((id, index) => id === ids[end + index])
+  return framed ? ids.slice(prefix.length, end) : ids
 }
 
 function idsOf(tokenizer: Tokenizer, text: string, special: boolean): number[] {
