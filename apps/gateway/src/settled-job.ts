@@ -1,10 +1,17 @@
 /** Waiting for a job to be settled: the message first, the record as the truth, and a slow re-read as a safety net. */
 import { isTerminal } from '@millrace/contracts'
-import type { JobStore, KnownJob, SettledChannel, SettledJob, StoredJob } from '@millrace/jobs'
-import { storedJob } from '@millrace/jobs'
+import {
+  type JobProgress,
+  type KnownJob,
+  type SettledChannel,
+  type SettledJob,
+  type StoredJob,
+  storedJob,
+} from '@millrace/jobs'
 
 export interface WaitContext {
-  store: Pick<JobStore, 'read'>
+  /** The job as it is now, its limits looked at. */
+  read: () => Promise<StoredJob | KnownJob>
   channel: Pick<SettledChannel, 'waitFor'>
   now: () => number
 }
@@ -16,7 +23,7 @@ export const rereadMs = 5000
  * The job as it is once it is settled, or as it is when the limit or the signal comes first.
  * @param heard a wait that was registered before the job was queued
  * @param fresh the job as it was accepted: spares the reading where the message says it all
- * @returns undefined when nobody knows the job
+ * @throws whatever `read` throws
  */
 export async function settledJob(
   jobId: string,
@@ -24,22 +31,29 @@ export async function settledJob(
   context: WaitContext,
   signal: AbortSignal,
   fresh?: { job: StoredJob; heard: Promise<SettledJob | undefined> },
-): Promise<StoredJob | KnownJob | undefined> {
-  const { store, channel, now } = context
+): Promise<StoredJob | KnownJob> {
+  const { read, channel, now } = context
   const endMs = now() + limitMs
-  const slice = () => channel.waitFor(jobId, Math.max(1, Math.min(rereadMs, endMs - now())), signal)
   if (fresh) {
     const message = await fresh.heard
-    if (message) return withMessage(fresh.job, message) ?? store.read(jobId)
+    if (message) return withMessage(fresh.job, message) ?? read()
   }
   for (;;) {
     const left = endMs - now()
+    const waitMs = Math.min(rereadMs, left)
     // Registered before the record is read, so that nothing settles in between unheard.
-    const heard = left > 0 && !signal.aborted ? slice() : undefined
-    const job = await store.read(jobId)
-    if (!job || job.kind === 'known' || isTerminal(job.status) || !heard) return job
-    await heard
+    const heard = left > 0 && !signal.aborted ? channel.waitFor(jobId, waitMs, signal) : undefined
+    const job = await read()
+    if (job.kind === 'known' || isTerminal(job.status) || !heard) return job
+    const limitMs = msToLimit(job, now())
+    await (limitMs < waitMs ? channel.waitFor(jobId, limitMs, signal) : heard)
   }
+}
+
+/** Until the job expires of itself; just after that it is read again. */
+export function msToLimit(job: JobProgress, nowMs: number): number {
+  const startBy = job.status === 'queued' ? job.startByMs : Number.POSITIVE_INFINITY
+  return Math.max(1, Math.min(startBy, job.settleByMs ?? startBy) - nowMs + 1)
 }
 
 function withMessage(job: StoredJob, { progress, outputs }: SettledJob): StoredJob | undefined {

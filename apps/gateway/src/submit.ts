@@ -5,6 +5,8 @@
  * 2. Cache: the in-process LRU, then one MGET. Every item known: the job is answered at once, nothing is queued.
  * 3. Admission: what the fleet cannot do in time is refused.
  * 4. Record first, then the missing items as chunks: whatever dies in between, nothing is queued that nobody knows.
+ *
+ * A request that may be sent again names its job's id; a repeat finds the first one's job and changes nothing.
  */
 import { keyMaker, type ResultCache } from '@millrace/cache'
 import {
@@ -15,17 +17,23 @@ import {
   type Task,
   type Webhook,
 } from '@millrace/contracts'
-import type {
-  ChunkQueues,
-  JobFacts,
-  JobIdentity,
-  JobStore,
-  KnownJob,
-  NewJob,
-  SlotInput,
-  StoredJob,
+import {
+  type ChunkQueues,
+  freshProgress,
+  type JobFacts,
+  type JobIdentity,
+  type JobList,
+  type JobStore,
+  type JobWatch,
+  type KnownJob,
+  limitsFrom,
+  type NewJob,
+  type SlotInput,
+  type StoredJob,
+  storedJob,
+  type WebhookQueue,
 } from '@millrace/jobs'
-import { freshProgress, storedJob } from '@millrace/jobs'
+import { acceptJob, earlierJob } from './accept-job.js'
 import { type AdmissionLimits, admit, isNearlyFull } from './admission.js'
 import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
@@ -40,42 +48,56 @@ export interface SubmitRequest {
   priority: number
   metadata: Metadata
   webhook: Webhook | null
+  /** Milliseconds from now; null: the gateway's own limit, or none. */
+  startLimitMs: number | null
+  lifeLimitMs: number | null
   tenant: string
+  /** Whose results it may share. */
+  scope: string
   requestId: string
+  /** Where the client may send the request again: the job's id, and a digest of what was asked for. */
+  repeatable: { id: string; digest: string } | null
 }
 
 export interface SubmitContext {
-  scope: string
   chunkItems: number
   jobTtlMs: number
   knownJobTtlMs: number
   limits: AdmissionLimits
   cache: Pick<ResultCache, 'getMany'>
-  store: Pick<JobStore, 'create' | 'rememberKnown' | 'settle'>
+  store: Pick<JobStore, 'create' | 'read' | 'rememberKnown' | 'settle'>
   queues: Pick<ChunkQueues, 'add'>
+  list: Pick<JobList, 'add'>
+  watch: Pick<JobWatch, 'at'>
+  webhooks: Pick<WebhookQueue, 'add'>
   fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory'>
   now: () => number
   emit: Emit
 }
 
-/** `known`: answered in full; `results` by slot. `queued`: accepted; `cached` slots were known. */
+/**
+ * `known`: answered in full, with a small record; `results` by slot. `accepted`: it has a record of its own, and may be
+ * settled already. `repeated`: the job of an earlier request with the same id.
+ */
 export type Submitted =
   | { kind: 'known'; job: KnownJob; results: readonly Buffer[] }
-  | { kind: 'queued'; job: StoredJob }
+  | { kind: 'accepted' | 'repeated'; job: StoredJob }
 
 /**
  * @param beforeQueueing called with the id once the job is to be queued, so that nobody listens too late
- * @throws MillraceError queue_full, queue_memory, queue_unavailable
+ * @throws MillraceError queue_full, queue_memory, queue_unavailable, idempotency_mismatch
  */
 export async function submit(
   request: SubmitRequest,
   context: SubmitContext,
   beforeQueueing: (jobId: string) => void = () => {},
 ): Promise<Submitted> {
+  const repeated = await earlierJob(request, context)
+  if (repeated) return { kind: 'repeated', job: repeated }
   const { slots, distinct } = slotsOf(request.inputs)
   const keys = await contentKeys(request, distinct, context)
   const found = keys ? await lookUp(request.model, keys, context) : distinct.map(() => undefined)
-  if (keys && found.every((result) => result !== undefined)) {
+  if (keys && isLight(request) && found.every((result) => result !== undefined)) {
     return answerKnown(request, slots, distinct, keys, found as Buffer[], context)
   }
   const known = new Map<number, Buffer>()
@@ -86,11 +108,14 @@ export async function submit(
     else missing.push({ slot, input })
   }
   const chunks = cut(missing, context.chunkItems)
-  admitOrSay(request.model, chunks.length, context)
+  if (chunks.length > 0) admitOrSay(request.model, chunks.length, context)
   const job: NewJob = { ...newFacts(request, slots, distinct.length, known.size, context), known, chunks }
-  await context.store.create(job)
   beforeQueueing(job.id)
-  await queue(job, context)
+  if (!(await acceptJob(job, context))) {
+    // Another request with this id came first, at the same moment.
+    const first = await earlierJob(request, context)
+    if (first) return { kind: 'repeated', job: first }
+  }
   context.emit({
     type: 'job-accepted',
     model: job.model,
@@ -100,7 +125,15 @@ export async function submit(
     chunks: chunks.length,
   })
   const { known: _known, chunks: _chunks, ...facts } = job
-  return { kind: 'queued', job: storedJob(facts, freshProgress(chunks.length), known) }
+  const progress = freshProgress(chunks.length, limitsFrom(job, job.createdAtMs))
+  const at = job.createdAtMs
+  const settled = chunks.length === 0 && { status: 'succeeded' as const, startedAtMs: at, completedAtMs: at }
+  return { kind: 'accepted', job: storedJob(facts, { ...progress, ...settled }, known) }
+}
+
+/** What has nothing to be remembered but its output: then a hit needs no record of its own. */
+function isLight({ webhook, repeatable }: SubmitRequest): boolean {
+  return webhook === null && repeatable === null
 }
 
 /** `slots[i]` is the index in `distinct` of what item i holds. */
@@ -116,9 +149,9 @@ export function slotsOf(inputs: readonly string[]): { slots: number[]; distinct:
 
 /** Undefined until a worker has said which version of the model the fleet runs: then everything is a miss. */
 async function contentKeys(
-  { model, task, options }: SubmitRequest,
+  { model, task, options, scope }: SubmitRequest,
   distinct: readonly string[],
-  { scope, fleet }: SubmitContext,
+  { fleet }: SubmitContext,
 ): Promise<string[] | undefined> {
   const facts = await fleet.factsOf(model)
   if (facts === undefined) return undefined
@@ -193,27 +226,29 @@ function newFacts(
   knownCount: number,
   context: SubmitContext,
 ): JobFacts {
-  const identity = identityOf(request, slots, context)
-  const deadlineAtMs = identity.createdAtMs + context.limits.deadlineS * 1000
+  const { webhook, repeatable, lifeLimitMs } = request
   return {
-    ...identity,
+    ...identityOf(request, slots, context),
     slotCount,
     knownCount,
-    deadlineAtMs,
-    webhook: request.webhook,
+    startLimitMs: request.startLimitMs ?? Math.max(context.limits.deadlineS * 1000, lifeLimitMs ?? 0),
+    lifeLimitMs,
+    webhook,
+    requestDigest: repeatable?.digest ?? null,
     ttlMs: context.jobTtlMs,
   }
 }
 
-/** A new id, and what every job says of itself. */
+/** What every job says of itself. */
 function identityOf(
-  { model, single, options, requestId, tenant, priority, metadata }: SubmitRequest,
+  request: SubmitRequest,
   slots: readonly number[],
-  { now, scope }: SubmitContext,
+  { now }: SubmitContext,
 ): JobIdentity {
+  const { model, single, options, requestId, tenant, scope, priority, metadata, repeatable } = request
   const { encoding, truncate } = options
   return {
-    id: newJobId(),
+    id: repeatable?.id ?? newJobId(),
     model,
     tenant,
     scope,
@@ -225,18 +260,6 @@ function identityOf(
     priority,
     metadata,
     createdAtMs: now(),
-  }
-}
-
-/** A record whose chunks could not be queued was never accepted: it is settled as failed, as far as Redis can be reached. */
-async function queue(job: NewJob, { queues, store, fleet, now }: SubmitContext): Promise<void> {
-  try {
-    await queues.add(job.model, job.id, job.chunks.length)
-    fleet.queued(job.model, job.chunks.length)
-  } catch (error) {
-    const detail = 'the job could not be queued'
-    await store.settle(job, 'failed', { code: 'queue_unavailable', detail }, now()).catch(() => {})
-    throw error
   }
 }
 

@@ -33,6 +33,12 @@ export class TokenCounter {
     return tokens > maxTokens ? tooLong(String(tokens), maxTokens) : undefined
   }
 
+  /** As the model counts it, specials and all, but no more than the model takes; undefined where the budget is used up. */
+  tokensOf(text: string): number | undefined {
+    if (text.length > this.#left) return undefined
+    return Math.min(this.#count(text), this.#tokenizer.maxTokens)
+  }
+
   /** Whether other requests have waited long enough. */
   get needsRest(): boolean {
     return this.#sinceRest > turnChars

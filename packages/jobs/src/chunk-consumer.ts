@@ -7,11 +7,15 @@ import { openRedis, type RedisEvent } from '@millrace/redis'
 import { type Job, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type ChunkData, queueName, queuePrefix } from './chunk-queues.js'
+import { settledWithin } from './settled-within.js'
 
 /** A chunk in hand. Exactly one of complete, fail, giveBack ends it; each swallows the loss of its lock. */
 export interface ChunkDelivery {
   readonly jobId: string
+  readonly run: number
   readonly chunk: number
+  /** Milliseconds since it was queued. */
+  readonly ageMs: number
   /** Which try this is, from 1. */
   readonly attempt: number
   /** Whether BullMQ will not try again after this one. */
@@ -162,7 +166,9 @@ export class ChunkConsumer {
     }
     return {
       jobId: job.data.job,
+      run: job.data.run,
       chunk: job.data.chunk,
+      ageMs: this.#options.now() - job.timestamp,
       attempt: job.attemptsStarted,
       lastAttempt: job.attemptsMade + 1 >= (job.opts.attempts ?? 1),
       givenUp: job.deferredFailure,
@@ -189,13 +195,4 @@ export class ChunkConsumer {
     const fault = error instanceof Error ? error : new Error(String(error))
     this.#options.on?.({ type: 'consumer-error', model: this.#options.model, error: fault })
   }
-}
-
-async function settledWithin(work: Promise<unknown>, limitMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, limitMs)
-  })
-  await Promise.race([work.catch(() => {}), limit])
-  clearTimeout(timer)
 }

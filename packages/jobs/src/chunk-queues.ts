@@ -3,23 +3,32 @@
  * which chunk of which record to compute, and nothing else.
  */
 import { MillraceError } from '@millrace/contracts'
-import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/redis'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
+import type { JobStore } from './job-store.js'
 import { reach, reachError } from './reach.js'
+import { settledWithin } from './settled-within.js'
 
 /** What a BullMQ job of ours holds. Inputs stay in the record: a dashboard must not show them. */
 export interface ChunkData {
   job: string
+  run: number
   chunk: number
 }
 
 export interface ChunkQueuesOptions {
-  url: string
+  /** A gateway's. On its connection a record, sent first, is there before its chunks. */
+  store: JobStore
   models: readonly string[]
   /** Tries of a chunk before BullMQ gives it up. */
   attempts: number
-  on?: ((event: RedisEvent) => void) | undefined
+}
+
+/** Chunks of one run of a job. */
+export interface ChunksOf {
+  jobId: string
+  run: number
+  chunks: readonly number[]
 }
 
 export interface Depth {
@@ -50,16 +59,8 @@ export class ChunkQueues {
     this.#queues = queues
   }
 
-  /** Resolves within about 2 s even when Redis is away; it then connects in the background, and adding fails fast. */
-  static async connect(options: ChunkQueuesOptions): Promise<ChunkQueues> {
-    // No autopipelining here: it costs BullMQ's scripts a third of their throughput.
-    const redis = openRedis({
-      url: options.url,
-      role: 'queue',
-      failFast: true,
-      commandTimeoutMs: addTimeoutMs,
-      on: options.on,
-    })
+  static open(options: ChunkQueuesOptions): ChunkQueues {
+    const redis = options.store.connection
     const queues = new Map<string, Queue<ChunkData>>()
     for (const model of options.models) {
       const queue = new Queue<ChunkData>(queueName, {
@@ -76,7 +77,6 @@ export class ChunkQueues {
       queue.on('error', () => {})
       queues.set(model, queue)
     }
-    await firstReady(redis, 2000)
     return new ChunkQueues(redis, queues)
   }
 
@@ -85,22 +85,36 @@ export class ChunkQueues {
   }
 
   /**
-   * Queues chunks 0 .. count-1 of a job. Their BullMQ ids are `<job>-<chunk>`: adding twice changes nothing.
+   * Queues chunks of a job. Their BullMQ ids are `<job>-<chunk>`, and of a later run `<job>-<chunk>.<run>`: adding twice
+   * changes nothing.
+   * @param priority 0 goes first
    * @throws MillraceError queue_unavailable, queue_memory, model_not_found
    */
-  async add(model: string, jobId: string, count: number): Promise<void> {
+  async add(model: string, { jobId, run, chunks }: ChunksOf, priority: number): Promise<void> {
     const queue = this.#queue(model)
     this.#mustBeReady()
-    const chunks = Array.from({ length: count }, (_, chunk) => ({
+    const jobs = chunks.map((chunk) => ({
       name: 'chunk',
-      data: { job: jobId, chunk },
-      opts: { jobId: chunkJobId(jobId, chunk) },
+      data: { job: jobId, run, chunk },
+      opts: { jobId: chunkJobId(jobId, chunk, run), priority },
     }))
-    const [only] = chunks
+    const [only] = jobs
     // One command where there is one chunk: addBulk wraps its own in a transaction.
     const added: Promise<unknown> =
-      count === 1 && only ? queue.add(only.name, only.data, only.opts) : queue.addBulk(chunks)
+      jobs.length === 1 && only ? queue.add(only.name, only.data, only.opts) : queue.addBulk(jobs)
     await bounded(added)
+  }
+
+  /**
+   * Takes chunks that no worker has out of the queue; those in hand stay, and their worker passes them over.
+   * @throws MillraceError queue_unavailable, model_not_found
+   */
+  async remove(model: string, { jobId, run, chunks }: ChunksOf): Promise<void> {
+    const queue = this.#queue(model)
+    this.#mustBeReady()
+    // A chunk in hand is locked and cannot be removed: BullMQ says so by an error.
+    const removed = chunks.map((chunk) => queue.remove(chunkJobId(jobId, chunk, run)).catch(() => 0))
+    await bounded(Promise.all(removed))
   }
 
   /** @throws MillraceError queue_unavailable, model_not_found */
@@ -125,13 +139,12 @@ export class ChunkQueues {
     return this.#queues
   }
 
+  /** The connection is the store's, which closes it. */
   async close(): Promise<void> {
     const queues = [...this.#queues.values()]
     // A queue that never saw Redis waits for it at close; the connection's end below releases it.
     const closing = Promise.allSettled(queues.map((queue) => queue.close()))
-    if (this.healthy)
-      await Promise.race([closing, new Promise((resolve) => setTimeout(resolve, 1000).unref())])
-    await closeRedis(this.#redis)
+    if (this.healthy) await settledWithin(closing, 1000)
   }
 
   #queue(model: string): Queue<ChunkData> {
@@ -146,8 +159,8 @@ export class ChunkQueues {
   }
 }
 
-export function chunkJobId(jobId: string, chunk: number): string {
-  return `${jobId}-${chunk}`
+export function chunkJobId(jobId: string, chunk: number, run: number): string {
+  return run === 0 ? `${jobId}-${chunk}` : `${jobId}-${chunk}.${run}`
 }
 
 async function bounded<T>(work: Promise<T>): Promise<T> {

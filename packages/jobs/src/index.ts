@@ -1,3 +1,4 @@
+export { onCanceled, tellCanceled } from './cancel-channel.js'
 export {
   ChunkConsumer,
   type ChunkConsumerOptions,
@@ -8,32 +9,42 @@ export {
   type ChunkData,
   ChunkQueues,
   type ChunkQueuesOptions,
+  type ChunksOf,
   chunkJobId,
   type Depth,
   queuePrefix,
 } from './chunk-queues.js'
 export { DeliveryLog, type DeliveryLogOptions } from './delivery-log.js'
 export { announceEveryMs, type Fleet, FleetRegistry, type WorkerAnnouncement } from './fleet-registry.js'
+export { isCursor, JobList, type ListPage, type ListQuery } from './job-list.js'
 export {
+  type ChunkRef,
   type ChunkResult,
   JobStore,
   type JobStoreOptions,
+  type RetryOutcome,
+  type StoredEvent,
   type StoreOutcome,
   type TakenChunk,
 } from './job-store.js'
+export { JobWatch } from './job-watch.js'
 export {
   freshProgress,
+  isGone,
+  isLate,
   type JobFacts,
   type JobIdentity,
   type JobProgress,
   type KnownJob,
+  limitsFrom,
   type NewJob,
   type SlotInput,
   type StoredJob,
   storedJob,
 } from './record.js'
-export { SettledChannel, type SettledChannelOptions, settledChannel } from './settled-channel.js'
+export { SettledChannel, settledChannel } from './settled-channel.js'
 export { encodeSettled, inlineLimitBytes, type SettledJob } from './settled-message.js'
+export { Subscriber, type SubscriberOptions } from './subscriber.js'
 export {
   WebhookConsumer,
   type WebhookConsumerEvent,

@@ -7,20 +7,13 @@ type Bytes = string | Buffer | number
 declare module 'ioredis' {
   // The names are ioredis's: a command defined from a script.
   interface RedisCommander<Context> {
-    mrCreateJob(record: string, inputs: string, outputs: string, ...args: Bytes[]): Result<number, Context>
-    mrTakeChunk(record: string, inputs: string, ...args: Bytes[]): Result<string[], Context>
-    mrStoreChunk(
-      record: string,
-      inputs: string,
-      outputs: string,
-      ...args: Bytes[]
-    ): Result<ScriptOutcome, Context>
-    mrSettleJob(
-      record: string,
-      inputs: string,
-      outputs: string,
-      ...args: Bytes[]
-    ): Result<ScriptOutcome, Context>
+    mrCreateJob(...keysAndArgs: Bytes[]): Result<number, Context>
+    mrTakeChunk(...keysAndArgs: Bytes[]): Result<string[], Context>
+    mrStoreChunk(...keysAndArgs: Bytes[]): Result<ScriptOutcome, Context>
+    mrSettleJob(...keysAndArgs: Bytes[]): Result<ScriptOutcome, Context>
+    mrRetryJob(...keysAndArgs: Bytes[]): Result<[string, string[]?, ...number[]], Context>
+    mrIndexJob(...keysAndArgs: Bytes[]): Result<number, Context>
+    mrTakeWatched(watched: string, ...args: Bytes[]): Result<string[], Context>
     mrRememberKnown(second: string, ...args: Bytes[]): Result<number, Context>
     mrAnnounceWorker(workers: string, models: string, ...args: Bytes[]): Result<number, Context>
   }
@@ -33,10 +26,13 @@ export type ScriptOutcome = [outcome: string, record?: string[]]
 const script = (name: string) => readFileSync(new URL(`../src/scripts/${name}.lua`, import.meta.url), 'utf8')
 
 export function defineJobCommands(redis: Redis): void {
-  redis.defineCommand('mrCreateJob', { numberOfKeys: 3, lua: script('create-job') })
-  redis.defineCommand('mrTakeChunk', { numberOfKeys: 2, lua: script('take-chunk') })
-  redis.defineCommand('mrStoreChunk', { numberOfKeys: 3, lua: script('store-chunk') })
-  redis.defineCommand('mrSettleJob', { numberOfKeys: 3, lua: script('settle-job') })
+  redis.defineCommand('mrCreateJob', { numberOfKeys: 4, lua: script('create-job') })
+  redis.defineCommand('mrTakeChunk', { numberOfKeys: 3, lua: script('take-chunk') })
+  redis.defineCommand('mrStoreChunk', { numberOfKeys: 4, lua: script('store-chunk') })
+  redis.defineCommand('mrSettleJob', { numberOfKeys: 4, lua: script('settle-job') })
+  redis.defineCommand('mrRetryJob', { numberOfKeys: 4, lua: script('retry-job') })
+  redis.defineCommand('mrIndexJob', { numberOfKeys: 2, lua: script('index-job') })
+  redis.defineCommand('mrTakeWatched', { numberOfKeys: 1, lua: script('take-watched') })
   redis.defineCommand('mrRememberKnown', { numberOfKeys: 1, lua: script('remember-known') })
   redis.defineCommand('mrAnnounceWorker', { numberOfKeys: 2, lua: script('announce-worker') })
 }

@@ -16,10 +16,12 @@ import {
   type JobProgress,
   type KnownJob,
   keysOf,
+  limitsFrom,
   type NewJob,
   parseChunk,
   parseFacts,
   progressOf,
+  recordLifeMs,
   type SlotInput,
   type StoredJob,
   storedJob,
@@ -35,14 +37,27 @@ export interface JobStoreOptions {
 
 /** What a worker learns when it takes a chunk. */
 export type TakenChunk =
-  | { state: 'gone' | 'settled' | 'stored' }
+  | { state: 'gone' | 'retried' | 'stored' }
+  | { state: 'settled'; facts: JobFacts; status: TerminalStatus }
   | { state: 'late'; facts: JobFacts }
-  | { state: 'taken'; facts: JobFacts; startedAtMs: number; items: SlotInput[] }
+  | {
+      state: 'taken'
+      facts: JobFacts
+      startedAtMs: number
+      items: SlotInput[]
+      /** Whether this call started the job. */
+      first: boolean
+    }
+
+/** A chunk as BullMQ carries it. */
+export interface ChunkRef {
+  jobId: string
+  run: number
+  chunk: number
+}
 
 /** A chunk's outputs and what they cost. Times in microseconds. */
-export interface ChunkResult {
-  jobId: string
-  chunk: number
+export interface ChunkResult extends ChunkRef {
   ttlMs: number
   results: ReadonlyMap<number, Buffer>
   failed: number
@@ -55,18 +70,33 @@ export interface ChunkResult {
 
 /** What became of the job when a chunk was stored or a status was given. */
 export type StoreOutcome =
-  | { state: 'gone' | 'settled' | 'stored' | 'more' }
+  | { state: 'gone' | 'retried' | 'settled' | 'stored' | 'more' }
   | { state: 'settled-now'; facts: JobFacts; progress: JobProgress }
+
+export type RetryOutcome =
+  | { state: 'gone' | 'refused' }
+  | { state: 'queued'; facts: JobFacts; progress: JobProgress; chunks: number[] }
+
+/** One event of a job's stream; `id` orders them and is where a reader goes on. */
+export interface StoredEvent {
+  id: string
+  type: 'started' | 'progress' | TerminalStatus
+  /** Distinct inputs done, of a `progress`. */
+  slots: number
+}
 
 const gatewayCommandTimeoutMs = 2000
 /** Much longer than an outage should last; a worker's wait has an end all the same. */
 const workerCommandTimeoutMs = 120_000
 
 export class JobStore {
+  /** For the queues of this package: what is sent here in one turn arrives in that order. */
+  readonly connection: Redis
   readonly #redis: Redis
   readonly #known: KnownJobs
 
   private constructor(redis: Redis) {
+    this.connection = redis
     this.#redis = redis
     this.#known = new KnownJobs(redis)
   }
@@ -77,7 +107,8 @@ export class JobStore {
       url: options.url,
       role: 'queue',
       failFast: options.role === 'gateway',
-      autoPipelining: true,
+      // A gateway's queues share this connection, and BullMQ's scripts lose a third of their throughput to it.
+      autoPipelining: options.role === 'worker',
       commandTimeoutMs: options.role === 'gateway' ? gatewayCommandTimeoutMs : workerCommandTimeoutMs,
       on: options.on,
     })
@@ -110,15 +141,18 @@ export class JobStore {
    * @throws MillraceError queue_unavailable, queue_memory
    */
   async create(job: NewJob): Promise<boolean> {
-    const keys = keysOf(job.id)
     const known = [...job.known].flat()
+    const { startByMs, settleByMs } = limitsFrom(job, job.createdAtMs)
+    const lifeMs = job.chunks.length === 0 ? job.ttlMs : unsettledLifeMs(job)
     const created = await reach(() =>
       this.#redis.mrCreateJob(
-        keys.record,
-        keys.inputs,
-        keys.outputs,
-        unsettledLifeMs(job),
+        ...everyKey(job.id),
+        lifeMs,
+        recordLifeMs(lifeMs),
+        job.createdAtMs,
         JSON.stringify(factsOf(job)),
+        startByMs,
+        settleByMs ?? '',
         job.chunks.length,
         job.known.size,
         ...job.chunks.map(chunkPayload),
@@ -148,39 +182,62 @@ export class JobStore {
     return storedJob(parseFacts(fields.facts), progressOf(fields), bytes)
   }
 
+  /** The job without its outputs, as lists show it; undefined also where it was answered at submit. */
+  async readSummary(id: string): Promise<StoredJob | undefined> {
+    const fields = await reach(() => this.#redis.hgetall(keysOf(id).record))
+    if (fields.facts === undefined) return undefined
+    return storedJob(parseFacts(fields.facts), progressOf(fields), new Map())
+  }
+
   /** A worker takes a chunk. @param attempt which try of this chunk it is, from 1 */
-  async take(jobId: string, chunk: number, attempt: number, nowMs: number): Promise<TakenChunk> {
-    const keys = keysOf(jobId)
-    const [state, facts, payload, started] = await reach(() =>
-      this.#redis.mrTakeChunk(keys.record, keys.inputs, nowMs, chunk, attempt),
+  async take({ jobId, run, chunk }: ChunkRef, attempt: number, nowMs: number): Promise<TakenChunk> {
+    const { record, inputs, events } = keysOf(jobId)
+    const [state, facts = '', third = '', started, first] = await reach(() =>
+      this.#redis.mrTakeChunk(record, inputs, events, nowMs, chunk, attempt, run),
     )
-    if (state === 'late') return { state, facts: parseFacts(facts ?? '') }
-    if (state !== 'taken') return { state: state as 'gone' | 'settled' | 'stored' }
-    return {
-      state,
-      facts: parseFacts(facts ?? ''),
-      startedAtMs: Number(started),
-      items: parseChunk(payload ?? '[]'),
+    switch (state) {
+      case 'late':
+        return { state, facts: parseFacts(facts) }
+      case 'settled':
+        return { state, facts: parseFacts(facts), status: third as TerminalStatus }
+      case 'taken':
+        return {
+          state,
+          facts: parseFacts(facts),
+          startedAtMs: Number(started),
+          items: parseChunk(third || '[]'),
+          first: Number(first) === 1,
+        }
+      default:
+        return { state: state as 'gone' | 'retried' | 'stored' }
     }
   }
 
-  /** Stores the outputs of a chunk; all calls of one tick travel in one pipeline. Repeating a call changes nothing. */
-  async storeChunk(result: ChunkResult, nowMs: number): Promise<StoreOutcome> {
-    const keys = keysOf(result.jobId)
+  /**
+   * Stores the outputs of a chunk; all calls of one tick travel in one pipeline. Repeating a call changes nothing.
+   * @param tell published in the same step where this call settles the job as succeeded
+   */
+  async storeChunk(
+    result: ChunkResult,
+    nowMs: number,
+    tell?: { channel: string; message: Buffer },
+  ): Promise<StoreOutcome> {
     const outcome = await reach(() =>
       this.#redis.mrStoreChunk(
-        keys.record,
-        keys.inputs,
-        keys.outputs,
+        ...everyKey(result.jobId),
         nowMs,
         result.chunk,
+        result.run,
         result.ttlMs,
+        recordLifeMs(result.ttlMs),
         result.failed,
         result.hits,
         result.joined,
         Math.round(result.tokenizeUs),
         Math.round(result.predictUs),
         result.batchSize,
+        tell?.channel ?? '',
+        tell?.message ?? '',
         ...[...result.results].flat(),
       ),
     )
@@ -194,19 +251,38 @@ export class JobStore {
     error: { code: ErrorCode; detail: string },
     nowMs: number,
   ): Promise<StoreOutcome> {
-    const keys = keysOf(facts.id)
     const outcome = await reach(() =>
       this.#redis.mrSettleJob(
-        keys.record,
-        keys.inputs,
-        keys.outputs,
+        ...everyKey(facts.id),
         nowMs,
         status,
         facts.ttlMs,
+        recordLifeMs(facts.ttlMs),
         JSON.stringify(error),
       ),
     )
     return outcomeOf(outcome)
+  }
+
+  /** Opens a failed or expired job again as its next run; `chunks` are then to be queued. */
+  async retry(job: JobFacts, nowMs: number): Promise<RetryOutcome> {
+    const { startByMs, settleByMs } = limitsFrom(job, nowMs)
+    const lifeMs = unsettledLifeMs(job)
+    const [state, record, ...chunks] = await reach(() =>
+      this.#redis.mrRetryJob(...everyKey(job.id), lifeMs, recordLifeMs(lifeMs), startByMs, settleByMs ?? ''),
+    )
+    if (record === undefined) return { state: state as 'gone' | 'refused' }
+    const fields = fieldsOfFlat(record)
+    return { state: 'queued', facts: parseFacts(fields.facts ?? ''), progress: progressOf(fields), chunks }
+  }
+
+  /** What has happened to a job after the event `afterId` ('0' for the start), oldest first; at most 128. */
+  async eventsAfter(id: string, afterId: string): Promise<StoredEvent[]> {
+    const entries = await reach(() => this.#redis.xrange(keysOf(id).events, `(${afterId}`, '+', 'COUNT', 128))
+    return entries.map(([entryId, flat]) => {
+      const fields = fieldsOfFlat(flat)
+      return { id: entryId, type: fields.type as StoredEvent['type'], slots: Number(fields.slots ?? 0) }
+    })
   }
 
   /** One message to every gateway; see settled-channel.ts. */
@@ -217,6 +293,12 @@ export class JobStore {
   async close(): Promise<void> {
     await closeRedis(this.#redis)
   }
+}
+
+/** In the order in which the scripts name them. */
+function everyKey(id: string): [record: string, inputs: string, outputs: string, events: string] {
+  const { record, inputs, outputs, events } = keysOf(id)
+  return [record, inputs, outputs, events]
 }
 
 function outcomeOf([state, record]: ScriptOutcome): StoreOutcome {

@@ -2,7 +2,14 @@
  * The record: what a job is, as it lies in the queue Redis. Pure: how fields are named, written and read back; the
  * commands that move it are in job-store.ts.
  */
-import { type ItemError, type JobStatus, jobStatuses, type Metadata, type Webhook } from '@millrace/contracts'
+import {
+  type ItemError,
+  isTerminal,
+  type JobStatus,
+  jobStatuses,
+  type Metadata,
+  type Webhook,
+} from '@millrace/contracts'
 
 /** What every job says of itself, however it is answered. Times are Unix milliseconds. */
 export interface JobIdentity {
@@ -29,8 +36,12 @@ export interface JobFacts extends JobIdentity {
   /** Distinct inputs, and how many of them the cache knew at submit. */
   slotCount: number
   knownCount: number
-  deadlineAtMs: number
+  /** From submit, and from each retry: not taken by then, not settled by then (null: no such limit), it expires. */
+  startLimitMs: number
+  lifeLimitMs: number | null
   webhook: Webhook | null
+  /** Digest of the request, where a client may send it again under the same id. */
+  requestDigest: string | null
   /** How long the job can be read after it is settled. */
   ttlMs: number
 }
@@ -44,13 +55,17 @@ export interface SlotInput {
 export interface NewJob extends JobFacts {
   /** Results known from the cache at submit, by slot: kept, because a cache may forget. */
   known: ReadonlyMap<number, Buffer>
-  /** What is queued, already cut into chunks. At least one chunk. */
+  /** What is queued, already cut into chunks. None: the job is settled as it is written. */
   chunks: readonly (readonly SlotInput[])[]
 }
 
 /** The part of a record that changes while the job lives. */
 export interface JobProgress {
   status: JobStatus
+  /** 0, and one more for each retry. Chunks of an earlier run are passed over. */
+  run: number
+  startByMs: number
+  settleByMs: number | null
   startedAtMs: number | null
   completedAtMs: number | null
   attempts: number
@@ -86,17 +101,43 @@ export interface KnownJob extends JobIdentity {
 const jobKey = (id: string, part: string) => `mr:{${id}}:${part}`
 
 /** Every key of a job, in one hash tag. */
-export function keysOf(id: string): { record: string; inputs: string; outputs: string } {
+export function keysOf(id: string): { record: string; inputs: string; outputs: string; events: string } {
   return {
     record: jobKey(id, 'record'),
     inputs: jobKey(id, 'in'),
     outputs: jobKey(id, 'out'),
+    events: jobKey(id, 'events'),
   }
 }
 
 /** Life of a record that nobody has settled: as long as it may wait, then as long as it may be read. */
-export function unsettledLifeMs(facts: JobFacts): number {
-  return facts.deadlineAtMs - facts.createdAtMs + facts.ttlMs
+export function unsettledLifeMs(facts: Pick<JobFacts, 'startLimitMs' | 'lifeLimitMs' | 'ttlMs'>): number {
+  return Math.max(facts.startLimitMs, facts.lifeLimitMs ?? 0) + facts.ttlMs
+}
+
+/** The record outlives what it is the record of, so that who asks too late is told that, and not that there was none. */
+export function recordLifeMs(lifeMs: number): number {
+  return lifeMs * 2
+}
+
+/** When a job that is submitted, or tried again, at this moment has to be taken and settled. */
+export function limitsFrom(
+  { startLimitMs, lifeLimitMs }: Pick<JobFacts, 'startLimitMs' | 'lifeLimitMs'>,
+  nowMs: number,
+): Pick<JobProgress, 'startByMs' | 'settleByMs'> {
+  return { startByMs: nowMs + startLimitMs, settleByMs: lifeLimitMs === null ? null : nowMs + lifeLimitMs }
+}
+
+/** Whether the time to read this job is over; its record is then all that is left of it. */
+export function isGone(job: Pick<StoredJob | KnownJob, 'expiresAtMs'>, nowMs: number): boolean {
+  return nowMs > job.expiresAtMs
+}
+
+/** Whether a limit of this unsettled job has passed. */
+export function isLate(job: JobProgress, nowMs: number): boolean {
+  if (isTerminal(job.status)) return false
+  if (job.status === 'queued' && nowMs > job.startByMs) return true
+  return job.settleByMs !== null && nowMs > job.settleByMs
 }
 
 export function factsOf(job: NewJob): JobFacts {
@@ -117,9 +158,14 @@ export function parseChunk(payload: string): SlotInput[] {
 }
 
 /** The state of a job that was accepted this moment. */
-export function freshProgress(chunks: number): JobProgress {
+export function freshProgress(
+  chunks: number,
+  limits: Pick<JobProgress, 'startByMs' | 'settleByMs'>,
+): JobProgress {
   return {
     status: 'queued',
+    run: 0,
+    ...limits,
     startedAtMs: null,
     completedAtMs: null,
     attempts: 0,
@@ -142,7 +188,7 @@ export function storedJob(
 ): StoredJob {
   const expiresAtMs =
     progress.completedAtMs === null
-      ? facts.createdAtMs + unsettledLifeMs(facts)
+      ? Math.max(progress.startByMs, progress.settleByMs ?? 0) + facts.ttlMs
       : progress.completedAtMs + facts.ttlMs
   return { kind: 'stored', ...facts, ...progress, expiresAtMs, outputs }
 }
@@ -155,6 +201,9 @@ export function progressOf(fields: Record<string, string>): JobProgress {
   if (status === undefined) throw new Error(`a record with the status '${fields.status}'`)
   return {
     status,
+    run: count('run'),
+    startByMs: count('startBy'),
+    settleByMs: time('settleBy'),
     startedAtMs: time('started'),
     completedAtMs: time('completed'),
     attempts: count('attempts'),

@@ -1,44 +1,21 @@
 /**
- * The gateway's ear: one subscriber connection, however many wait. A wait ends with the message, with its limit, with
+ * The gateway's ear for settled jobs, on its one subscriber connection. A wait ends with the message, with its limit, with
  * its signal, or early after a reconnect, when a message may have been missed; whoever waits then reads the record.
  */
-import { closeRedis, openRedis, type RedisEvent } from '@millrace/redis'
-import type { Redis } from 'ioredis'
 import { decodeSettled, type SettledJob } from './settled-message.js'
+import type { Subscriber } from './subscriber.js'
 
 export const settledChannel = 'mr:settled'
 
 type Listener = (job: SettledJob | undefined) => void
 
-export interface SettledChannelOptions {
-  url: string
-  on?: ((event: RedisEvent) => void) | undefined
-}
-
 export class SettledChannel {
-  readonly #redis: Redis
   readonly #waiting = new Map<string, Set<Listener>>()
+  readonly #stop: () => void
 
-  private constructor(options: SettledChannelOptions) {
-    this.#redis = openRedis({
-      url: options.url,
-      role: 'queue',
-      failFast: false,
-      on: (event) => {
-        options.on?.(event)
-        if (event.type === 'redis-back') this.#releaseAll()
-      },
-    })
-    this.#redis.on('messageBuffer', (_channel: Buffer, message: Buffer) => this.#hear(message))
-  }
-
-  /** Does not wait for Redis: the subscription is made as soon as there is a connection, and again after each loss. */
-  static connect(options: SettledChannelOptions): SettledChannel {
-    const channel = new SettledChannel(options)
-    channel.#redis.subscribe(settledChannel).catch(() => {
-      // Only at close: until then the command waits for the connection.
-    })
-    return channel
+  constructor(subscriber: Subscriber) {
+    this.#stop = subscriber.listen(settledChannel, (message) => this.#hear(message)).stop
+    subscriber.onBack(() => this.#releaseAll())
   }
 
   /** How many waits are open; each holds a timer and a listener. */
@@ -71,9 +48,9 @@ export class SettledChannel {
     })
   }
 
-  async close(): Promise<void> {
+  close(): void {
+    this.#stop()
     this.#releaseAll()
-    await closeRedis(this.#redis)
   }
 
   #hear(message: Buffer): void {

@@ -1,4 +1,4 @@
-/** POST /v1/jobs: the journey of submit.ts as HTTP. */
+/** POST /v1/jobs and PUT /v1/jobs/{id}: the journey of submit.ts as HTTP. */
 import { createRoute } from '@hono/zod-openapi'
 import {
   type FieldError,
@@ -8,19 +8,24 @@ import {
   type SubmitJob,
   submitJobSchema,
 } from '@millrace/contracts'
-import { knownJobText, storedJobText } from '@millrace/job-view'
+import { knownJobText } from '@millrace/job-view'
 import type { SettledJob, StoredJob } from '@millrace/jobs'
-import type { z } from 'zod'
+import { z } from 'zod'
+import { chargeInputs } from '../charge-inputs.js'
 import { checkInputs } from '../check-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { endOfTurn } from '../end-of-turn.js'
 import { maxReportedFaults } from '../error-response.js'
 import { waitSeconds } from '../prefer.js'
+import { readJob } from '../read-job.js'
+import { repeatableId } from '../repeatable.js'
 import { setHeader } from '../set-header.js'
 import { rereadMs, settledJob } from '../settled-job.js'
-import { type Submitted, submit } from '../submit.js'
+import { storedText } from '../stored-text.js'
+import { type SubmitRequest, type Submitted, submit } from '../submit.js'
 import { problems } from './answers.js'
+import { streamEvents, wantsEvents } from './job-events.js'
 
 const example = { model: 'all-MiniLM-L6-v2', inputs: ['How do I reset my password?', 'I forgot my login.'] }
 
@@ -63,6 +68,11 @@ export const submitJobRoute = createRoute({
       'invalid_input',
       'input_too_long',
       'too_many_items',
+      'idempotency_mismatch',
+      'webhook_refused',
+      'unauthorized',
+      'forbidden',
+      'rate_limited',
       'queue_full',
       'queue_memory',
       'queue_unavailable',
@@ -70,46 +80,78 @@ export const submitJobRoute = createRoute({
   },
 })
 
+export const putJobRoute = createRoute({
+  ...submitJobRoute,
+  method: 'put',
+  path: '/v1/jobs/{id}',
+  summary: 'Submit a job under an id of your own',
+  description:
+    'The same as `POST /v1/jobs` with an `Idempotency-Key`: sent again with the same body it answers with the first ' +
+    'job, with another body it is refused.',
+  request: { ...submitJobRoute.request, params: z.object({ id: z.uuid() }) },
+})
+
+/** POST: the id is ours or, with an Idempotency-Key, made from the key. PUT: the id is the client's. */
 export function submitJob(context: GatewayContext) {
   return async (c: RequestContext): Promise<Response> => {
-    const body = await parseBody(c)
-    const model = context.config.models.get(body.model)
-    if (!model) throw fieldError('model_not_found', 'model', `this fleet has no model '${body.model}'`)
-    const inputs = body.inputs ?? [body.input ?? '']
-    const single = body.inputs === undefined
-    await checkInputs(
-      { inputs, single, truncate: body.options.truncate, tokenizer: context.tokenizers.get(body.model) },
-      { maxItems: context.config.MAX_ITEMS, maxChars: context.config.MAX_INPUT_CHARS },
-    )
-    const waitS = waitSeconds(c.req.header('prefer'), undefined, context.config.WAIT_LIMIT_S)
-    const request = {
-      model: body.model,
-      task: model.task,
-      inputs,
-      single,
-      options: body.options,
-      priority: body.priority,
-      metadata: body.metadata,
-      webhook: body.webhook ?? null,
-      tenant: 'default',
-      requestId: c.get('requestId'),
+    const text = await bodyText(c)
+    const body = parseBody(text)
+    const request = await checkedRequest(c, body, repeatableId(c, text), context)
+    if (wantsEvents(c)) {
+      const submitted = await submit(request, context.submit)
+      return streamEvents(c, submitted.job, context)
     }
+    const waitS = waitSeconds(c.req.header('prefer'), c.req.query('wait'), context.config.WAIT_LIMIT_S)
     if (waitS > 0) setHeader(c, 'preference-applied', `wait=${waitS}`)
     return waitS > 0 ? submitAndWait(c, request, waitS * 1000, context) : submitOnly(c, request, context)
   }
 }
 
-type Request = Parameters<typeof submit>[0]
+/** @throws MillraceError every fault of the body that can be told before anything is stored */
+async function checkedRequest(
+  c: RequestContext,
+  body: SubmitJob,
+  repeatable: SubmitRequest['repeatable'],
+  context: GatewayContext,
+): Promise<SubmitRequest> {
+  const { config } = context
+  const model = config.models.get(body.model)
+  if (!model) throw fieldError('model_not_found', 'model', `this fleet has no model '${body.model}'`)
+  const inputs = body.inputs ?? [body.input ?? '']
+  const single = body.inputs === undefined
+  const tokenizer = context.tokenizers.get(body.model)
+  await checkInputs(
+    { inputs, single, truncate: body.options.truncate, tokenizer },
+    { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS },
+  )
+  if (body.webhook) await context.checkWebhook(body.webhook.url)
+  await chargeInputs(c, inputs, tokenizer, context)
+  const tenant = c.get('tenant').name
+  return {
+    model: body.model,
+    task: model.task,
+    inputs,
+    single,
+    options: body.options,
+    priority: body.priority,
+    metadata: body.metadata,
+    webhook: body.webhook ?? null,
+    startLimitMs: body.start_timeout_ms ?? null,
+    lifeLimitMs: body.timeout_ms ?? null,
+    tenant,
+    scope: config.CACHE_SCOPE === 'shared' ? 'shared' : `tenant:${tenant}`,
+    requestId: c.get('requestId'),
+    repeatable,
+  }
+}
 
-async function submitOnly(c: RequestContext, request: Request, context: GatewayContext): Promise<Response> {
-  const submitted = await submit(request, context.submit)
-  if (submitted.kind === 'known') return knownAnswer(c, submitted, context)
-  return accepted(c, submitted.job, context)
+async function submitOnly(c: RequestContext, request: SubmitRequest, context: GatewayContext) {
+  return submittedAnswer(c, await submit(request, context.submit), context)
 }
 
 async function submitAndWait(
   c: RequestContext,
-  request: Request,
+  request: SubmitRequest,
   waitMs: number,
   context: GatewayContext,
 ): Promise<Response> {
@@ -118,17 +160,28 @@ async function submitAndWait(
   let heard: Promise<SettledJob | undefined> = Promise.resolve(undefined)
   const submitted = await submit(request, context.submit, (jobId) => {
     signal = AbortSignal.any([clientGone(c), context.stopping])
-    heard = context.channel.waitFor(jobId, Math.min(waitMs, rereadMs), signal)
+    const limitMs = Math.min(request.startLimitMs ?? waitMs, request.lifeLimitMs ?? waitMs) + 1
+    heard = context.channel.waitFor(jobId, Math.min(waitMs, rereadMs, limitMs), signal)
   })
-  if (submitted.kind === 'known') return knownAnswer(c, submitted, context)
-  const { job } = submitted
-  // It is accepted: where its record cannot be read this moment, it is answered as it was, so that it can be polled.
-  const settled = await settledJob(job.id, waitMs, context, signal, { job, heard }).catch(() => job)
-  if (settled?.kind !== 'stored' || settled.completedAtMs === null) {
-    return accepted(c, settled?.kind === 'stored' ? settled : job, context)
+  if (submitted.kind === 'known' || submitted.job.completedAtMs !== null) {
+    return submittedAnswer(c, submitted, context)
   }
-  setHeader(c, 'x-cache', cacheWord(settled))
-  return jobAnswer(c, 200, job.id, storedJobText(settled, context.texts, context.fleet.model(job.model)))
+  const { job } = submitted
+  const read = () => readJob(job.id, job.tenant, context)
+  const fresh = submitted.kind === 'accepted' ? { job, heard } : undefined
+  // It is accepted: where its record cannot be read this moment, it is answered as it was, so that it can be polled.
+  const settled = await settledJob(job.id, waitMs, { ...context, read }, signal, fresh).catch(() => job)
+  return storedAnswer(c, settled.kind === 'stored' ? settled : job, context)
+}
+
+function submittedAnswer(
+  c: RequestContext,
+  submitted: Submitted,
+  context: GatewayContext,
+): Response | Promise<Response> {
+  return submitted.kind === 'known'
+    ? knownAnswer(c, submitted, context)
+    : storedAnswer(c, submitted.job, context)
 }
 
 async function knownAnswer(
@@ -142,10 +195,13 @@ async function knownAnswer(
   return jobAnswer(c, 200, job.id, text)
 }
 
-function accepted(c: RequestContext, job: StoredJob, context: GatewayContext): Response {
+/** 200 with the settled job, or 202 with where to look for it. */
+async function storedAnswer(c: RequestContext, job: StoredJob, context: GatewayContext): Promise<Response> {
+  setHeader(c, 'x-cache', job.knownCount === job.slotCount ? 'hit' : job.knownCount > 0 ? 'partial' : 'miss')
+  const text = await storedText(job, context)
+  if (job.completedAtMs !== null) return jobAnswer(c, 200, job.id, text)
   setHeader(c, 'location', `/v1/jobs/${job.id}`)
-  setHeader(c, 'x-cache', cacheWord(job))
-  return jobAnswer(c, 202, job.id, storedJobText(job, context.texts, context.fleet.model(job.model)))
+  return jobAnswer(c, 202, job.id, text)
 }
 
 export function jobAnswer(c: RequestContext, status: 200 | 202, jobId: string, text: string): Response {
@@ -153,19 +209,20 @@ export function jobAnswer(c: RequestContext, status: 200 | 202, jobId: string, t
   return c.body(text, status, { 'content-type': 'application/json' })
 }
 
-function cacheWord(job: StoredJob): 'partial' | 'miss' {
-  return job.knownCount > 0 ? 'partial' : 'miss'
-}
-
-/** @throws MillraceError unsupported_media_type, malformed_json, invalid_request */
-async function parseBody(c: RequestContext): Promise<SubmitJob> {
+/** @throws MillraceError unsupported_media_type */
+async function bodyText(c: RequestContext): Promise<string> {
   const type = c.req.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== 'application/json') {
     throw new MillraceError('unsupported_media_type', 'Send the body as application/json')
   }
+  return c.req.text()
+}
+
+/** @throws MillraceError malformed_json, invalid_request */
+function parseBody(text: string): SubmitJob {
   let json: unknown
   try {
-    json = JSON.parse(await c.req.text())
+    json = JSON.parse(text)
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     throw new MillraceError('malformed_json', error.message.replace(/, ".*$/s, ''), { cause: error })

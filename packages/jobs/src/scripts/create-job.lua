@@ -1,22 +1,32 @@
 -- Writes the record of a job, its queued inputs and the results known at submit; all of it or, where the job exists
--- already, nothing.
--- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   (one hash tag)
--- ARGV[1] life in ms   ARGV[2] facts (JSON)   ARGV[3] chunk count   ARGV[4] count of known results
+-- already, nothing. A job without chunks is settled as it is written.
+-- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   (one hash tag)
+-- ARGV[1] life in ms   ARGV[2] life of the record alone in ms   ARGV[3] now in ms   ARGV[4] facts (JSON)
+-- ARGV[5] to be taken by, in ms   ARGV[6] to be settled by, in ms, or '' where there is no such limit
+-- ARGV[7] chunk count   ARGV[8] count of known results
 -- then one JSON payload per chunk, then slot and bytes per known result.
 -- Answers 1 when written, 0 when the job was there.
-if redis.call('HSETNX', KEYS[1], 'facts', ARGV[2]) == 0 then
+if redis.call('HSETNX', KEYS[1], 'facts', ARGV[4]) == 0 then
   return 0
 end
-local chunks = tonumber(ARGV[3])
-redis.call('HSET', KEYS[1], 'status', 'queued', 'chunks', chunks)
-for chunk = 0, chunks - 1 do
-  redis.call('HSET', KEYS[2], chunk, ARGV[5 + chunk])
+local chunks = tonumber(ARGV[7])
+redis.call('HSET', KEYS[1], 'status', 'queued', 'chunks', chunks, 'startBy', ARGV[5])
+if ARGV[6] ~= '' then
+  redis.call('HSET', KEYS[1], 'settleBy', ARGV[6])
 end
-for known = 0, tonumber(ARGV[4]) - 1 do
-  local at = 5 + chunks + known * 2
+for chunk = 0, chunks - 1 do
+  redis.call('HSET', KEYS[2], chunk, ARGV[9 + chunk])
+end
+for known = 0, tonumber(ARGV[8]) - 1 do
+  local at = 9 + chunks + known * 2
   redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
+end
+if chunks == 0 then
+  redis.call('HSET', KEYS[1], 'status', 'succeeded', 'started', ARGV[3], 'completed', ARGV[3])
+  redis.call('XADD', KEYS[4], '*', 'type', 'succeeded')
 end
 for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, ARGV[1])
 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1

@@ -1,28 +1,38 @@
 -- A worker takes a chunk: decides whether it is still worth computing, and marks the job as started.
--- KEYS[1] record   KEYS[2] inputs   (one hash tag)
--- ARGV[1] now in ms   ARGV[2] chunk   ARGV[3] which try this is
--- Answers { 'gone' } when there is no such job, { 'settled' } when it has its terminal status, { 'stored' } when this
--- chunk's outputs are in, { 'late', facts } when the job passed its deadline before anyone took it, and else
--- { 'taken', facts, payload, started at in ms }.
-local record = redis.call('HMGET', KEYS[1], 'facts', 'status', 'started', 'chunk:' .. ARGV[2], 'attempts')
-local facts, status, started, stored, attempts = record[1], record[2], record[3], record[4], record[5]
+-- KEYS[1] record   KEYS[2] inputs   KEYS[3] events   (one hash tag)
+-- ARGV[1] now in ms   ARGV[2] chunk   ARGV[3] which try this is   ARGV[4] run
+-- Answers { 'gone' } when there is no such job, { 'retried' } when the job has had a later run, { 'settled', facts, status }
+-- when it has its terminal status, { 'stored' } when this chunk's outputs are in, { 'late', facts } when the job passed
+-- a deadline, and else { 'taken', facts, payload, started at in ms, 1 when this call started the job }.
+local record = redis.call('HMGET', KEYS[1],
+  'facts', 'status', 'started', 'chunk:' .. ARGV[2], 'attempts', 'run', 'startBy', 'settleBy')
+local facts, status, started, stored = record[1], record[2], record[3], record[4]
 if not facts then
   return { 'gone' }
 end
+if ARGV[4] ~= (record[6] or '0') then
+  return { 'retried' }
+end
 if status ~= 'queued' and status ~= 'processing' then
-  return { 'settled' }
+  return { 'settled', facts, status }
 end
 if stored then
   return { 'stored' }
 end
+local now = tonumber(ARGV[1])
+if (status == 'queued' and now > tonumber(record[7])) or (record[8] and now > tonumber(record[8])) then
+  return { 'late', facts }
+end
+local first = 0
 if status == 'queued' then
-  if tonumber(ARGV[1]) > cjson.decode(facts).deadlineAtMs then
-    return { 'late', facts }
-  end
+  first = 1
   started = ARGV[1]
   redis.call('HSET', KEYS[1], 'status', 'processing', 'started', started)
+  redis.call('XADD', KEYS[3], '*', 'type', 'started', 'at', started)
+  redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[1]))
+  redis.call('PUBLISH', KEYS[3], '')
 end
-if tonumber(ARGV[3]) > tonumber(attempts or 0) then
+if tonumber(ARGV[3]) > tonumber(record[5] or 0) then
   redis.call('HSET', KEYS[1], 'attempts', ARGV[3])
 end
-return { 'taken', facts, redis.call('HGET', KEYS[2], ARGV[2]), started }
+return { 'taken', facts, redis.call('HGET', KEYS[2], ARGV[2]), started, first }

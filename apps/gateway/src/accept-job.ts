@@ -1,0 +1,69 @@
+/**
+ * The moment a job is accepted: record, list, queue, in an order in which a crash anywhere loses nothing and doubles
+ * nothing; and the repeat of a request that was accepted before.
+ */
+import { MillraceError } from '@millrace/contracts'
+import { type ChunksOf, limitsFrom, type NewJob, type StoredJob } from '@millrace/jobs'
+import type { SubmitContext, SubmitRequest } from './submit.js'
+
+/**
+ * The job that an earlier request made under this request's id. Its chunks are queued once more: whatever died between
+ * record and queue, the repeat completes it, and chunks that are there already stay as they are.
+ * @throws MillraceError idempotency_mismatch
+ */
+export async function earlierJob(
+  { repeatable, tenant }: SubmitRequest,
+  { store, queues }: SubmitContext,
+): Promise<StoredJob | undefined> {
+  if (repeatable === null) return undefined
+  const job = await store.read(repeatable.id)
+  if (job?.kind !== 'stored') return undefined
+  if (job.tenant !== tenant || job.requestDigest !== repeatable.digest) {
+    throw new MillraceError(
+      'idempotency_mismatch',
+      `The job ${repeatable.id} was made by a request that asked for something else`,
+    )
+  }
+  if (job.status === 'queued') await queues.add(job.model, everyChunkOf(job), job.priority)
+  return job
+}
+
+function everyChunkOf({ id, run, chunks }: StoredJob): ChunksOf {
+  return { jobId: id, run, chunks: Array.from({ length: chunks }, (_, chunk) => chunk) }
+}
+
+/**
+ * Record and chunks are sent on one connection, in this order, and travel together. Answers false where the record was
+ * there already.
+ * @throws MillraceError queue_memory, queue_unavailable: then it was not accepted, and is settled as failed as far as
+ * Redis can be reached
+ */
+export async function acceptJob(job: NewJob, context: SubmitContext): Promise<boolean> {
+  const { store, queues, list, watch, webhooks, fleet, now } = context
+  // Before the record: a job that nobody looks at would expire in silence; a look at no job costs nothing.
+  if (job.webhook || job.lifeLimitMs !== null) await watch.at(job.id, firstLookMs(job))
+  const sent = [store.create(job), list.add(job, now())] as const
+  const count = job.chunks.length
+  const chunks = Array.from({ length: count }, (_, chunk) => chunk)
+  const queued = count > 0 ? queues.add(job.model, { jobId: job.id, run: 0, chunks }, job.priority) : undefined
+  const [created, ...others] = await Promise.allSettled([...sent, queued])
+  const fault = [created, ...others].find((outcome) => outcome.status === 'rejected')
+  if (fault?.status === 'rejected') {
+    const detail = 'the job could not be queued'
+    await store.settle(job, 'failed', { code: 'queue_unavailable', detail }, now()).catch(() => {})
+    throw fault.reason
+  }
+  fleet.queued(job.model, count)
+  if (count === 0 && job.webhook?.events.includes('job.succeeded')) {
+    await webhooks.add({ job: job.id, run: 0, event: 'job.succeeded' })
+  }
+  return created.status === 'fulfilled' && created.value === true
+}
+
+/** A moment after its first limit; at once where it is settled as it is written. */
+function firstLookMs(job: NewJob): number {
+  if (job.chunks.length === 0) return job.createdAtMs + 1000
+  const { startByMs, settleByMs } = limitsFrom(job, job.createdAtMs)
+  return Math.min(startByMs, settleByMs ?? startByMs) + 1
+}
+

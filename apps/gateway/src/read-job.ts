@@ -1,0 +1,47 @@
+/** A job as its owner may see it now: another tenant's is unknown, and one whose time is over says so. */
+import { MillraceError } from '@millrace/contracts'
+import { isGone, isLate, type KnownJob, type StoredJob, storedJob } from '@millrace/jobs'
+import { type EndJobContext, endJob } from './end-job.js'
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+export function isJobId(id: string): boolean {
+  return uuid.test(id)
+}
+
+/** @throws MillraceError job_not_found, job_gone, queue_unavailable */
+export async function readJob(
+  id: string,
+  tenant: string,
+  context: EndJobContext,
+): Promise<StoredJob | KnownJob> {
+  const job = isJobId(id) ? await context.store.read(id) : undefined
+  if (job?.tenant !== tenant) {
+    throw new MillraceError('job_not_found', `There is no job '${id}', or it has expired`)
+  }
+  if (isGone(job, context.now())) {
+    throw new MillraceError('job_gone', `The result of job '${id}' was kept until ${iso(job.expiresAtMs)}`)
+  }
+  return job.kind === 'known' ? job : expireIfLate(job, context)
+}
+
+/** The same, where a job answered in full at submit will not do. @throws MillraceError job_settled for such a one */
+export async function readStoredJob(id: string, tenant: string, context: EndJobContext): Promise<StoredJob> {
+  const job = await readJob(id, tenant, context)
+  if (job.kind === 'stored') return job
+  throw new MillraceError('job_settled', `The job '${id}' was answered when it was submitted`)
+}
+
+/** A limit passes even when no worker is up to see it: whoever reads the job next settles it. */
+export async function expireIfLate(job: StoredJob, context: EndJobContext): Promise<StoredJob> {
+  if (!isLate(job, context.now())) return job
+  const late = job.status === 'queued' ? 'no worker took this job in time' : 'this job was not done in time'
+  const progress = await endJob(job, 'expired', { code: 'job_expired', detail: late }, context)
+  if (progress) return storedJob(job, progress, job.outputs)
+  const again = await context.store.read(job.id)
+  return again?.kind === 'stored' ? again : job
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}

@@ -1,0 +1,79 @@
+/**
+ * Each tenant's jobs by age, for listing. Jobs answered in full at submit are not listed: their client holds the output,
+ * and there may be thousands of them per second.
+ */
+import type { JobStatus } from '@millrace/contracts'
+import type { Redis } from 'ioredis'
+import type { JobStore } from './job-store.js'
+import { reach } from './reach.js'
+import { type NewJob, recordLifeMs, type StoredJob, unsettledLifeMs } from './record.js'
+
+export interface ListQuery {
+  tenant: string
+  status?: JobStatus | undefined
+  limit: number
+  /** `next` of the page before. */
+  cursor?: string | undefined
+}
+
+export interface ListPage {
+  /** Newest first, without their outputs. */
+  jobs: StoredJob[]
+  /** Null on the last page. */
+  next: string | null
+}
+
+/** A page that looks for a rare status ends here all the same, perhaps short, and its cursor goes on. */
+const maxLookedAt = 1000
+const cursorForm = /^[0-9a-f]{12}:[0-9a-f-]{36}$/
+
+export class JobList {
+  readonly #store: JobStore
+  readonly #redis: Redis
+
+  constructor(store: JobStore) {
+    this.#store = store
+    this.#redis = store.connection
+  }
+
+  /** @throws MillraceError queue_unavailable, queue_memory */
+  async add(job: NewJob, nowMs: number): Promise<void> {
+    const { byAge, byEnd } = keysOf(job.tenant)
+    const end = nowMs + recordLifeMs(unsettledLifeMs(job))
+    await reach(() => this.#redis.mrIndexJob(byAge, byEnd, memberOf(job), end, nowMs))
+  }
+
+  /** @throws MillraceError queue_unavailable */
+  async page({ tenant, status, limit, cursor }: ListQuery): Promise<ListPage> {
+    const { byAge } = keysOf(tenant)
+    const jobs: StoredJob[] = []
+    let after = cursor
+    for (let lookedAt = 0; lookedAt < maxLookedAt; ) {
+      const max = after === undefined ? '+' : `(${after}`
+      const members = await reach(() => this.#redis.zrevrangebylex(byAge, max, '-', 'LIMIT', 0, limit))
+      const read = await Promise.all(members.map((member) => this.#store.readSummary(member.slice(13))))
+      for (const [i, job] of read.entries()) {
+        after = members[i]
+        if (job?.tenant !== tenant || (status !== undefined && job.status !== status)) continue
+        jobs.push(job)
+        if (jobs.length === limit) return { jobs, next: after ?? null }
+      }
+      if (members.length < limit) return { jobs, next: null }
+      lookedAt += members.length
+    }
+    return { jobs, next: after ?? null }
+  }
+}
+
+export function isCursor(text: string): boolean {
+  return cursorForm.test(text)
+}
+
+/** Sorts by age as text does. */
+function memberOf({ createdAtMs, id }: NewJob): string {
+  return `${createdAtMs.toString(16).padStart(12, '0')}:${id}`
+}
+
+function keysOf(tenant: string): { byAge: string; byEnd: string } {
+  return { byAge: `mr:{jobs:${tenant}}:age`, byEnd: `mr:{jobs:${tenant}}:end` }
+}

@@ -1,0 +1,40 @@
+-- Opens a failed or expired job again, under the same id, as its next run. What was computed stays; where all failed,
+-- all is computed again.
+-- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   (one hash tag)
+-- ARGV[1] life in ms   ARGV[2] life of the record alone in ms
+-- ARGV[3] to be taken by, in ms   ARGV[4] to be settled by, in ms, or ''
+-- Answers { 'gone' } (also where its inputs are no more), { 'refused' } when its status is another, or
+-- { 'queued', record as a flat list, chunks to be queued... }.
+local record = redis.call('HMGET', KEYS[1], 'status', 'facts', 'chunks', 'failed')
+if not record[2] or redis.call('EXISTS', KEYS[2]) == 0 then
+  return { 'gone' }
+end
+if record[1] ~= 'failed' and record[1] ~= 'expired' then
+  return { 'refused' }
+end
+local slots = redis.call('HLEN', KEYS[3])
+if slots > 0 and slots == tonumber(record[4] or 0) then
+  redis.call('DEL', KEYS[3])
+  for chunk = 0, tonumber(record[3]) - 1 do
+    redis.call('HDEL', KEYS[1], 'chunk:' .. chunk)
+  end
+  redis.call('HDEL', KEYS[1], 'failed', 'chunksDone', 'hits', 'joined', 'tokenizeUs', 'predictUs', 'batchSize')
+end
+redis.call('HDEL', KEYS[1], 'started', 'completed', 'error', 'attempts', 'settleBy')
+redis.call('HSET', KEYS[1], 'status', 'queued', 'startBy', ARGV[3])
+if ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[1], 'settleBy', ARGV[4])
+end
+redis.call('HINCRBY', KEYS[1], 'run', 1)
+redis.call('DEL', KEYS[4])
+for _, key in ipairs(KEYS) do
+  redis.call('PEXPIRE', key, ARGV[1])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local answer = { 'queued', redis.call('HGETALL', KEYS[1]) }
+for chunk = 0, tonumber(record[3]) - 1 do
+  if redis.call('HEXISTS', KEYS[1], 'chunk:' .. chunk) == 0 then
+    table.insert(answer, chunk)
+  end
+end
+return answer
