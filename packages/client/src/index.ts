@@ -23,6 +23,7 @@ export {
   type SubmitOptions,
   type WaitOptions,
 } from './millrace.js'
+export type { OnRetry } from './retries.js'
 export type { StreamedEvent } from './stream-job.js'
 export {
   type VerifiedWebhook,

@@ -145,10 +145,12 @@ describe('a refused request', () => {
 })
 
 describe('retries', () => {
-  test('wait as long as Retry-After says, and a little more', async () => {
+  test('wait as long as Retry-After says, and a little more, and say so', async () => {
     server.answer(problem('queue_full', { 'retry-after': '7' }), json(202, job('queued')))
-    await client.submit(body)
+    const told: unknown[] = []
+    await make({ onRetry: (fault, pauseMs) => told.push([fault.message, pauseMs]) }).submit(body)
     expect(clock.slept).toEqual([7350])
+    expect(told).toEqual([['what queue_full is about', 7350]])
   })
 
   test('understand Retry-After as a date', async () => {

@@ -18,6 +18,7 @@ import { type Clock, systemClock } from './clock.js'
 import { JobFailedError, MillraceTimeoutError } from './errors.js'
 import { limit } from './limit.js'
 import { unexpectedAnswer } from './problem.js'
+import type { OnRetry } from './retries.js'
 import { type StreamedEvent, streamJob } from './stream-job.js'
 import { Transport } from './transport.js'
 
@@ -31,6 +32,8 @@ export interface MillraceOptions {
   readonly fetch?: typeof globalThis.fetch
   /** How long a fault that may pass (no connection, 429, 503) is worth new tries; 0: none. Default 60 000. */
   readonly retryForMs?: number
+  /** Told of every pause before a new try, for a log or a screen. */
+  readonly onRetry?: OnRetry
   readonly clock?: Clock
 }
 
@@ -83,6 +86,7 @@ export class Millrace {
       apiKey: options.apiKey,
       fetch: options.fetch ?? globalThis.fetch,
       retryForMs: options.retryForMs ?? defaultRetryForMs,
+      onRetry: options.onRetry ?? (() => {}),
       clock: this.#clock,
     })
   }

@@ -2,6 +2,9 @@
 import type { Clock } from './clock.js'
 import { MillraceApiError, MillraceConnectionError } from './errors.js'
 
+/** Told of every pause before a new try. */
+export type OnRetry = (fault: MillraceApiError | MillraceConnectionError, pauseMs: number) => void
+
 const firstPauseMs = 250
 const longestPauseMs = 8000
 /** Of a server's own Retry-After: so that those who were refused together do not come back together. */
@@ -10,13 +13,15 @@ const spread = 0.1
 export class Retries {
   readonly #clock: Clock
   readonly #limitMs: number
+  readonly #onRetry: OnRetry
   #firstFaultAt: number | undefined
   #tries = 0
 
   /** @param limitMs no try begins later than this after the first fault; 0: never try again */
-  constructor(clock: Clock, limitMs: number) {
+  constructor(clock: Clock, limitMs: number, onRetry: OnRetry) {
     this.#clock = clock
     this.#limitMs = limitMs
+    this.#onRetry = onRetry
   }
 
   /** Something got through: what comes next is a new fault. */
@@ -37,6 +42,7 @@ export class Retries {
     this.#firstFaultAt ??= now
     if (now + pauseMs > this.#firstFaultAt + this.#limitMs) throw error
     this.#tries += 1
+    this.#onRetry(error, pauseMs)
     await this.#clock.sleep(pauseMs, signal)
   }
 

@@ -4,7 +4,7 @@ import type { Clock } from './clock.js'
 import { MillraceConnectionError } from './errors.js'
 import { limit } from './limit.js'
 import { errorOf, unexpectedAnswer } from './problem.js'
-import { Retries } from './retries.js'
+import { type OnRetry, Retries } from './retries.js'
 
 /** One attempt may take this long, and the wait it asks the server for on top. */
 const attemptMs = 30_000
@@ -34,6 +34,7 @@ export interface TransportOptions {
   readonly apiKey: string | undefined
   readonly fetch: typeof globalThis.fetch
   readonly retryForMs: number
+  readonly onRetry: OnRetry
   readonly clock: Clock
 }
 
@@ -56,7 +57,8 @@ export class Transport {
   }
 
   retries(): Retries {
-    return new Retries(this.#options.clock, this.#options.retryForMs)
+    const { clock, retryForMs, onRetry } = this.#options
+    return new Retries(clock, retryForMs, onRetry)
   }
 
   /** @throws MillraceApiError, MillraceConnectionError, the signal's reason */

@@ -76,7 +76,7 @@ function signatureBytes(text: string): Uint8Array<ArrayBuffer>[] {
   return bytes === undefined ? [] : [bytes]
 }
 
-function importKey(secret: string): Promise<CryptoKey> {
+function importKey(secret: string) {
   const bytes = fromBase64(secret.startsWith(prefix) ? secret.slice(prefix.length) : secret)
   if (bytes === undefined || bytes.length === 0)
     throw new TypeError('A webhook secret is `whsec_` and base64')

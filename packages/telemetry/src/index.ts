@@ -1,3 +1,4 @@
+export { type CourierMetrics, courierMetrics, type WebhookTry } from './courier-metrics.js'
 export { type EventHandler, type OnListenerError, safeEmitter } from './events.js'
 export { type GatewayMetrics, gatewayMetrics, type RequestSeen } from './gateway-metrics.js'
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js'

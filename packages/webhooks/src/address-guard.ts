@@ -28,7 +28,8 @@ export interface Target {
 /** `unresolved` may pass; `refused` will not. */
 export type GuardOutcome =
   | { state: 'callable'; target: Target }
-  | { state: 'refused' | 'unresolved'; reason: string }
+  | { state: 'refused'; reason: string }
+  | { state: 'unresolved'; reason: string }
 
 const defaultResolveLimitMs = 5000
 

@@ -136,6 +136,13 @@ describe('a receiver that gives no good answer', () => {
     })
   })
 
+  it('is not even asked by a sender that was told to stop before', async () => {
+    const { port, seen } = await receiver()
+    const signal = AbortSignal.abort()
+    expect(await send(`http://127.0.0.1:${port}/`, loopback, { signal })).toMatchObject({ kind: 'failed' })
+    expect(seen).toEqual([])
+  })
+
   it('is a failure with a code and without an address when nobody listens or the line breaks', async () => {
     const { port, server } = await receiver((request) => request.socket.destroy())
     expect(await send(`http://127.0.0.1:${port}/`, loopback)).toEqual({

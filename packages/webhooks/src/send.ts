@@ -30,43 +30,68 @@ const answerLimitBytes = 64 * 1024
 
 /** Never throws. A redirect is an answer like any other and never followed. */
 export async function sendWebhook(options: SendOptions): Promise<SendOutcome> {
-  const limit = AbortSignal.timeout(options.limitMs ?? defaultLimitMs)
-  const signal = options.signal ? AbortSignal.any([limit, options.signal]) : limit
-  const checked = await options.guard.check(options.url)
-  if (checked.state !== 'callable') {
-    return { kind: checked.state === 'refused' ? 'refused' : 'failed', error: checked.reason }
-  }
-  const client = clientFor(checked.target, options)
+  const limit = timeLimit(options.limitMs ?? defaultLimitMs, options.signal)
   try {
-    return await post(client, checked.target.url, options, signal)
+    const checked = await options.guard.check(options.url)
+    if (checked.state === 'refused') return { kind: 'refused', error: checked.reason }
+    if (checked.state === 'unresolved') return { kind: 'failed', error: checked.reason }
+    return await post(checked.target, options, limit.signal)
   } catch (error) {
-    return { kind: 'failed', error: sayFault(error, limit) }
+    return { kind: 'failed', error: limit.passed ? 'no answer within the time limit' : sayFault(error) }
+  } finally {
+    limit.clear()
+  }
+}
+
+async function post(target: Target, options: SendOptions, signal: AbortSignal): Promise<SendOutcome> {
+  const client = clientFor(target, options)
+  try {
+    const answer = await client.request({
+      method: 'POST',
+      path: target.url.pathname + target.url.search,
+      headers: { 'user-agent': 'Millrace', ...options.headers },
+      body: options.body,
+      signal,
+    })
+    const header = answer.headers['retry-after']
+    // The status has been said: an answer that does not end, or is too long, changes nothing.
+    await answer.body.dump({ limit: answerLimitBytes, signal }).catch(() => {})
+    return {
+      kind: 'answered',
+      statusCode: answer.statusCode,
+      retryAfterMs: retryAfterMs(typeof header === 'string' ? header : undefined, options.nowMs),
+    }
   } finally {
     await client.destroy()
   }
 }
 
-async function post(
-  client: Client,
-  url: URL,
-  options: SendOptions,
-  signal: AbortSignal,
-): Promise<SendOutcome> {
-  const answer = await client.request({
-    method: 'POST',
-    path: url.pathname + url.search,
-    headers: { 'user-agent': 'Millrace', ...options.headers },
-    body: options.body,
-    signal,
-  })
-  const { statusCode } = answer
-  const header = answer.headers['retry-after']
-  // The status has been said: an answer that does not end, or is too long, changes nothing.
-  await answer.body.dump({ limit: answerLimitBytes, signal }).catch(() => {})
+interface TimeLimit {
+  readonly signal: AbortSignal
+  readonly passed: boolean
+  clear(): void
+}
+
+/** By hand: AbortSignal.any would leave something behind on `stopping`, which lives as long as the process. */
+function timeLimit(limitMs: number, stopping: AbortSignal | undefined): TimeLimit {
+  const controller = new AbortController()
+  let passed = false
+  const stop = () => controller.abort()
+  const timer = setTimeout(() => {
+    passed = true
+    stop()
+  }, limitMs)
+  stopping?.addEventListener('abort', stop)
+  if (stopping?.aborted) stop()
   return {
-    kind: 'answered',
-    statusCode,
-    retryAfterMs: retryAfterMs(typeof header === 'string' ? header : undefined, options.nowMs),
+    signal: controller.signal,
+    get passed() {
+      return passed
+    },
+    clear() {
+      clearTimeout(timer)
+      stopping?.removeEventListener('abort', stop)
+    },
   }
 }
 
@@ -92,8 +117,7 @@ function answerWith(addresses: readonly string[]): LookupFunction {
 }
 
 /** For the delivery log, which the job's owner reads: a code and no address. */
-function sayFault(error: unknown, limit: AbortSignal): string {
-  if (limit.aborted) return 'no answer within the time limit'
+function sayFault(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' ? `the request failed: ${code}` : 'the request failed'
 }

@@ -86,7 +86,7 @@ export function createEmbeddings(context: GatewayContext) {
       priority: 0,
       metadata: {},
       webhook: null,
-      tenant: 'default',
+      tenant: c.get('tenant').name,
       requestId: c.get('requestId'),
     }
     const done = await submitAndSettle(c, request, context)

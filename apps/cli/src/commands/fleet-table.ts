@@ -1,0 +1,79 @@
+/** The fleet as `millrace status` shows it: a line of health, a table of models. Pure. */
+import type { Model } from '@millrace/client'
+import { type Paint, plainPaint } from '../paint.js'
+
+/** What /readyz says, as far as it says it. */
+export interface Readiness {
+  readonly ready: boolean
+  readonly queue_redis?: boolean | undefined
+  readonly cache_redis?: boolean | undefined
+}
+
+/** A gateway that is newer than this command says more of a model's queue: whatever numbers are there are shown. */
+export type ModelWithQueue = Model & { readonly queue?: unknown }
+
+export function fleetTable(
+  models: readonly ModelWithQueue[],
+  readiness: Readiness,
+  paint: Paint = plainPaint,
+): string[] {
+  const queueNames = [...new Set(models.flatMap((model) => Object.keys(queueNumbers(model))))]
+  const header = [
+    'MODEL',
+    'WORKERS',
+    ...queueNames.map(heading),
+    'TASK',
+    'DTYPE',
+    'NUMBERS',
+    'TOKENS',
+    'BATCHES',
+  ]
+  const rows = models.map((model) => {
+    const { facts } = model
+    const queue = queueNumbers(model)
+    return [
+      model.id,
+      String(model.workers),
+      ...queueNames.map((name) => numberWords(queue[name])),
+      model.task,
+      facts?.dtype ?? '-',
+      numberWords(facts?.dimensions),
+      numberWords(facts?.max_tokens),
+      facts?.batching.mode.replaceAll('_', ' ') ?? '-',
+    ]
+  })
+  const [head = '', ...lines] = aligned([header, ...rows])
+  return [healthWords(readiness, paint), '', paint.bold(head), ...lines]
+}
+
+function healthWords({ ready, queue_redis, cache_redis }: Readiness, paint: Paint): string {
+  const parts = [ready ? paint.green('ready') : paint.red('not ready')]
+  if (queue_redis !== undefined) parts.push(`queue Redis ${queue_redis ? 'up' : paint.red('down')}`)
+  if (cache_redis !== undefined) parts.push(`cache Redis ${cache_redis ? 'up' : paint.yellow('down')}`)
+  return parts.join('   ')
+}
+
+function queueNumbers({ queue }: ModelWithQueue): Record<string, number> {
+  if (typeof queue !== 'object' || queue === null) return {}
+  return Object.fromEntries(Object.entries(queue).filter(([, value]) => typeof value === 'number'))
+}
+
+/** `items_per_s` -> `ITEMS/S` */
+function heading(name: string): string {
+  return name.replace('_per_', '/').replaceAll('_', ' ').toUpperCase()
+}
+
+function numberWords(value: number | undefined): string {
+  if (value === undefined) return '-'
+  return value.toLocaleString('en-US', { maximumFractionDigits: 1 })
+}
+
+function aligned(rows: readonly string[][]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+}

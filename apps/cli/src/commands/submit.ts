@@ -1,0 +1,99 @@
+/** `millrace submit`: texts as one job. */
+import type { SubmitBody } from '@millrace/client'
+import { Command, Option } from 'commander'
+import { keyValue, wholeNumber } from './arguments.js'
+import { type CommandIo, processIo, write } from './command-io.js'
+import { type ConnectionOptions, clientOf, withConnection } from './connection.js'
+import { CommandFailure, exitCode } from './exit-code.js'
+import { interruptible } from './interruptible.js'
+import { jobLine } from './job-words.js'
+import { showSettled } from './show-settled.js'
+
+interface SubmitCommandOptions extends ConnectionOptions {
+  readonly model: string
+  readonly wait: boolean
+  readonly timeout: number
+  readonly truncate: boolean
+  readonly encoding: 'float' | 'base64'
+  readonly priority?: number
+  readonly metadata?: Record<string, string>
+  readonly webhook?: string
+  readonly idempotencyKey?: string
+  readonly json: boolean
+}
+
+export function submitCommand(io: CommandIo = processIo): Command {
+  return withConnection(new Command('submit'))
+    .description('Submit texts as one job; "-" reads them from standard input, one per line.')
+    .argument('<text...>', 'the texts, or "-"')
+    .requiredOption('--model <alias>', 'the model, as `millrace status` names it')
+    .option('--wait', 'wait for the job, and show its output', false)
+    .option(
+      '--timeout <seconds>',
+      'how long to wait; the job goes on all the same',
+      wholeNumber(1, 604_800),
+      600,
+    )
+    .option('--truncate', 'cut texts that are too long, instead of refusing them', false)
+    .addOption(new Option('--encoding <form>', 'of the output').choices(['float', 'base64']).default('float'))
+    .option('--priority <0-9>', '0 goes first, 9 yields to all others', wholeNumber(0, 9))
+    .option('--metadata <key=value>', 'kept with the job; may be given more than once', keyValue)
+    .option('--webhook <url>', 'where to tell of the end of the job')
+    .option('--idempotency-key <key>', 'the same key and texts are the same job, however often they are sent')
+    .option('--json', 'write the job as JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ millrace submit --model all-MiniLM-L6-v2 "How do I reset my password?" --wait
+  $ head -100 texts.txt | millrace submit --model all-MiniLM-L6-v2 - --json | jq -r .id
+  $ millrace submit --model all-MiniLM-L6-v2 "..." --webhook https://example.com/hook --metadata order=17`,
+    )
+    .action((texts: string[], options: SubmitCommandOptions) => submit(texts, options, io))
+}
+
+async function submit(texts: string[], options: SubmitCommandOptions, io: CommandIo): Promise<void> {
+  const client = clientOf(options)
+  let jobId: string | undefined
+  const left = () => (jobId === undefined ? 'Interrupted.' : `The job goes on: millrace wait ${jobId}`)
+  await interruptible(io, left, async (signal) => {
+    const body = bodyOf(await inputsOf(texts, io), options)
+    const { idempotencyKey } = options
+    const job = await client.submit(body, {
+      signal,
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    })
+    jobId = job.id
+    if (!options.wait) {
+      await write(io.stdout, `${options.json ? JSON.stringify(job) : jobLine(job)}\n`)
+      return
+    }
+    await showSettled(io, client, job, { timeoutS: options.timeout, json: options.json, signal })
+  })
+}
+
+function bodyOf(inputs: string[], options: SubmitCommandOptions): SubmitBody {
+  const { model, truncate, encoding, priority, metadata, webhook } = options
+  const [only = ''] = inputs
+  return {
+    model,
+    ...(inputs.length === 1 ? { input: only } : { inputs }),
+    options: { truncate, encoding },
+    ...(priority === undefined ? {} : { priority }),
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(webhook === undefined ? {} : { webhook: { url: webhook } }),
+  }
+}
+
+async function inputsOf(texts: string[], { stdin }: CommandIo): Promise<string[]> {
+  if (texts.length > 1 && texts.includes('-')) {
+    throw new CommandFailure('"-" reads all texts from standard input: give it alone.', exitCode.usage)
+  }
+  if (texts[0] !== '-') return texts
+  const chunks: Uint8Array[] = []
+  for await (const chunk of stdin) chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
+  const lines = Buffer.concat(chunks).toString().split(/\r?\n/)
+  if (lines.at(-1) === '') lines.pop()
+  if (lines.length === 0) throw new CommandFailure('Nothing came on standard input.', exitCode.usage)
+  return lines
+}
