@@ -6,33 +6,49 @@ import { Hono } from 'hono'
 import type { GatewayContext, GatewayEnv, RequestContext } from './context.js'
 import { problemResponse, toMillraceError } from './error-response.js'
 import { requireAdminKey } from './middleware/admin-key.js'
+import { authenticate, requireScope } from './middleware/authenticate.js'
 import { limitBody } from './middleware/limit-body.js'
 import { observeRequest } from './middleware/observe-request.js'
 import { requestId } from './middleware/request-id.js'
+import { cancelJob, cancelJobRoute } from './routes/cancel-job.js'
 import { dashboard, dashboardPath } from './routes/dashboard.js'
 import { getJob, getJobRoute } from './routes/get-job.js'
 import { livez, livezRoute, readyz, readyzRoute } from './routes/health.js'
+import { jobEvents, jobEventsRoute } from './routes/job-events.js'
+import { listJobs, listJobsRoute } from './routes/list-jobs.js'
 import { listModels, listModelsRoute } from './routes/list-models.js'
 import { metrics } from './routes/metrics.js'
-import { submitJob, submitJobRoute } from './routes/submit-job.js'
+import { redeliverWebhook, redeliverWebhookRoute } from './routes/redeliver-webhook.js'
+import { retryJob, retryJobRoute } from './routes/retry-job.js'
+import { putJobRoute, submitJob, submitJobRoute } from './routes/submit-job.js'
 
 export function createApp(context: GatewayContext, observers: { metrics: GatewayMetrics; logger: Logger }) {
   const app = new OpenAPIHono<GatewayEnv>()
   app.use(requestId)
   app.use(observeRequest(observers.metrics, observers.logger))
+  app.use('/v1/*', authenticate(context.tenants, { required: context.config.KEYS_REQUIRED }))
   app.use('/v1/*', limitBody(context.config.BODY_LIMIT_BYTES))
 
   // Described by its route, handled by plain Hono: bodies are parsed once, by our own rules for faults.
+  const submit = submitJob(context)
   const routes = [
-    { route: submitJobRoute, handle: submitJob(context) },
-    { route: getJobRoute, handle: getJob(context) },
-    { route: listModelsRoute, handle: listModels(context) },
-    { route: livezRoute, handle: livez },
-    { route: readyzRoute, handle: readyz(context) },
-  ]
-  for (const { route, handle } of routes) {
+    { route: submitJobRoute, scope: 'submit', handle: submit },
+    { route: putJobRoute, scope: 'submit', handle: submit },
+    { route: listJobsRoute, scope: 'read', handle: listJobs(context) },
+    { route: getJobRoute, scope: 'read', handle: getJob(context) },
+    { route: jobEventsRoute, scope: 'read', handle: jobEvents(context) },
+    { route: cancelJobRoute, scope: 'submit', handle: cancelJob(context) },
+    { route: retryJobRoute, scope: 'submit', handle: retryJob(context) },
+    { route: redeliverWebhookRoute, scope: 'submit', handle: redeliverWebhook(context) },
+    { route: listModelsRoute, scope: 'read', handle: listModels(context) },
+    { route: livezRoute, scope: null, handle: livez },
+    { route: readyzRoute, scope: null, handle: readyz(context) },
+  ] as const
+  for (const { route, scope, handle } of routes) {
     app.openAPIRegistry.registerPath(route)
-    app.on(route.method, route.getRoutingPath(), (c) => handle(c))
+    const path = route.getRoutingPath()
+    if (scope !== null) app.on(route.method, path, requireScope(scope))
+    app.on(route.method, path, (c) => handle(c))
   }
   app.get('/metrics', metrics(context))
   app.doc31('/openapi.json', {

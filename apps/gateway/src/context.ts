@@ -3,7 +3,17 @@ import type { HttpBindings } from '@hono/node-server'
 import type { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
 import type { ResultTexts } from '@millrace/job-view'
-import type { ChunkQueues, JobStore, SettledChannel } from '@millrace/jobs'
+import type {
+  ChunkQueues,
+  DeliveryLog,
+  JobList,
+  JobStore,
+  JobWatch,
+  SettledChannel,
+  Subscriber,
+  WebhookQueue,
+} from '@millrace/jobs'
+import type { RateLimits, TenantStore } from '@millrace/tenants'
 import type { TextTokenizer } from '@millrace/tokenizer'
 import type { Context as HonoContext } from 'hono'
 import type { Emit } from './events.js'
@@ -17,7 +27,17 @@ export interface GatewayContext {
   cache: ResultCache
   store: JobStore
   queues: ChunkQueues
+  list: JobList
+  watch: JobWatch
+  webhooks: WebhookQueue
+  deliveries: DeliveryLog
+  /** The one subscriber connection of this gateway. */
+  subscriber: Subscriber
   channel: SettledChannel
+  tenants: TenantStore
+  limits: RateLimits
+  /** @throws MillraceError webhook_refused where this address may not be called */
+  checkWebhook: (url: string) => Promise<void>
   fleet: FleetView
   texts: ResultTexts
   /** By alias; absent where this gateway has not the model's files. */

@@ -5,6 +5,7 @@
 import { MillraceError } from '@millrace/contracts'
 import type { KnownJob } from '@millrace/jobs'
 import type { GatewayContext } from './context.js'
+import { readJob } from './read-job.js'
 import { settledJob } from './settled-job.js'
 import { submit } from './submit.js'
 
@@ -38,7 +39,7 @@ export class KnownResults {
     if (!model)
       throw new MillraceError('result_rebuilding', 'The model of this job is not configured any more')
     context.emit({ type: 'job-rebuilt', model: job.model, jobId: job.id, requestId: job.requestId })
-    const { inputs, requestId, tenant, encoding, truncate, priority, metadata } = job
+    const { inputs, requestId, tenant, scope, encoding, truncate, priority, metadata } = job
     const options = { encoding, truncate }
     const request = {
       model: job.model,
@@ -51,13 +52,19 @@ export class KnownResults {
       priority,
       metadata,
       webhook: null,
+      startLimitMs: null,
+      lifeLimitMs: null,
+      scope,
+      repeatable: null,
     }
     const submitted = await submit(request, context.submit).catch((error: unknown) => {
       throw whileReading(error)
     })
     if (submitted.kind === 'known') return [...submitted.results]
-    const settled = await settledJob(submitted.job.id, rebuildLimitMs, context, context.stopping)
-    const rebuilt = settled?.kind === 'stored' && settled.status === 'succeeded' ? settled : undefined
+    const { id } = submitted.job
+    const read = () => readJob(id, tenant, context)
+    const settled = await settledJob(id, rebuildLimitMs, { ...context, read }, context.stopping)
+    const rebuilt = settled.kind === 'stored' && settled.status === 'succeeded' ? settled : undefined
     // The inputs of a record are distinct: slot i is input i.
     const outputs = inputs.map((_, slot) => rebuilt?.outputs.get(slot)).filter((bytes) => bytes !== undefined)
     if (outputs.length === inputs.length) return outputs

@@ -1,7 +1,19 @@
 /** A job as its owner may see it now: another tenant's is unknown, and one whose time is over says so. */
 import { MillraceError } from '@millrace/contracts'
-import { isGone, isLate, type KnownJob, type StoredJob, storedJob } from '@millrace/jobs'
-import { type EndJobContext, endJob } from './end-job.js'
+import {
+  type EndJobContext,
+  endJob,
+  isGone,
+  isLate,
+  type JobStore,
+  type KnownJob,
+  type StoredJob,
+  storedJob,
+} from '@millrace/jobs'
+
+export interface ReadJobContext extends EndJobContext {
+  store: EndJobContext['store'] & Pick<JobStore, 'read'>
+}
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
@@ -13,7 +25,7 @@ export function isJobId(id: string): boolean {
 export async function readJob(
   id: string,
   tenant: string,
-  context: EndJobContext,
+  context: ReadJobContext,
 ): Promise<StoredJob | KnownJob> {
   const job = isJobId(id) ? await context.store.read(id) : undefined
   if (job?.tenant !== tenant) {
@@ -26,14 +38,14 @@ export async function readJob(
 }
 
 /** The same, where a job answered in full at submit will not do. @throws MillraceError job_settled for such a one */
-export async function readStoredJob(id: string, tenant: string, context: EndJobContext): Promise<StoredJob> {
+export async function readStoredJob(id: string, tenant: string, context: ReadJobContext): Promise<StoredJob> {
   const job = await readJob(id, tenant, context)
   if (job.kind === 'stored') return job
   throw new MillraceError('job_settled', `The job '${id}' was answered when it was submitted`)
 }
 
 /** A limit passes even when no worker is up to see it: whoever reads the job next settles it. */
-export async function expireIfLate(job: StoredJob, context: EndJobContext): Promise<StoredJob> {
+export async function expireIfLate(job: StoredJob, context: ReadJobContext): Promise<StoredJob> {
   if (!isLate(job, context.now())) return job
   const late = job.status === 'queued' ? 'no worker took this job in time' : 'this job was not done in time'
   const progress = await endJob(job, 'expired', { code: 'job_expired', detail: late }, context)

@@ -5,9 +5,21 @@ import { serve } from '@hono/node-server'
 import { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
 import { ResultTexts } from '@millrace/job-view'
-import { ChunkQueues, FleetRegistry, JobStore, SettledChannel } from '@millrace/jobs'
+import {
+  ChunkQueues,
+  DeliveryLog,
+  FleetRegistry,
+  JobList,
+  JobStore,
+  JobWatch,
+  SettledChannel,
+  Subscriber,
+  WebhookQueue,
+} from '@millrace/jobs'
 import { maskUrl, queueMetrics } from '@millrace/telemetry'
+import { RateLimits, TenantStore } from '@millrace/tenants'
 import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
+import { AddressGuard } from '@millrace/webhooks/address-guard'
 import { createApp } from './app.js'
 import type { GatewayContext } from './context.js'
 import type { Emit } from './events.js'
@@ -53,8 +65,13 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
   try {
     // The LRU of results and the texts written out beside it share one budget.
     const lruBytes = Math.floor(config.LRU_BYTES / 2)
-    const channel = opened(SettledChannel.connect({ url, on: emit }))
-    const [store, cache, queues, registry, tokenizers] = await Promise.all([
+    const subscriber = opened(new Subscriber({ url, on: emit }))
+    const channel = opened(new SettledChannel(subscriber))
+    const guard = new AddressGuard({
+      allowCidrs: config.WEBHOOK_ALLOW_CIDRS,
+      allowHttp: config.WEBHOOK_ALLOW_HTTP,
+    })
+    const [store, cache, registry, webhooks, deliveries, tenants, limiter, tokenizers] = await Promise.all([
       JobStore.connect({ url, role: 'gateway', on: emit }).then(opened),
       ResultCache.connect({
         url: config.CACHE_REDIS_URL,
@@ -62,10 +79,16 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
         ttlS: config.RESULT_TTL_S,
         on: emit,
       }).then(opened),
-      ChunkQueues.connect({ url, models, attempts: config.CHUNK_ATTEMPTS, on: emit }).then(opened),
       FleetRegistry.connect({ url, on: emit }).then(opened),
+      WebhookQueue.connect({ url, role: 'gateway', on: emit }).then(opened),
+      DeliveryLog.connect({ url, role: 'gateway', on: emit }).then(opened),
+      TenantStore.connect({ url, role: 'gateway', now, on: emit }).then(opened),
+      RateLimits.connect({ url: config.CACHE_REDIS_URL, on: emit }).then(opened),
       loadTokenizers(config, emit),
     ])
+    const queues = opened(ChunkQueues.open({ store, models, attempts: config.CHUNK_ATTEMPTS }))
+    const list = new JobList(store)
+    const watch = new JobWatch(store)
     const fleet = opened(new FleetView({ models, registry, queues, store, now, emit }))
     await fleet.start()
     queueMetrics(observed.registry, {
@@ -77,7 +100,15 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
       cache,
       store,
       queues,
+      list,
+      watch,
+      webhooks,
+      deliveries,
+      subscriber,
       channel,
+      tenants,
+      limits: limiter,
+      checkWebhook: (url) => guard.assertCallable(url),
       fleet,
       tokenizers,
       texts: new ResultTexts(config.LRU_BYTES - lruBytes),
@@ -86,10 +117,10 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
       now,
       emit,
       submit: {
-        scope: config.CACHE_SCOPE,
         chunkItems: config.CHUNK_ITEMS,
         jobTtlMs: config.JOB_TTL_S * 1000,
         knownJobTtlMs: config.KNOWN_JOB_TTL_S * 1000,
+        webhookJobTtlMs: config.WEBHOOK_JOB_TTL_S * 1000,
         limits: {
           queueLimitChunks: config.QUEUE_LIMIT_CHUNKS,
           memoryLimit: config.QUEUE_MEMORY_LIMIT,
@@ -98,6 +129,9 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
         cache,
         store,
         queues,
+        list,
+        watch,
+        webhooks,
         fleet,
         now,
         emit,

@@ -12,7 +12,6 @@ import { keyMaker, type ResultCache } from '@millrace/cache'
 import {
   type EmbeddingOptions,
   type Metadata,
-  MillraceError,
   type ModelFacts,
   type Task,
   type Webhook,
@@ -34,7 +33,8 @@ import {
   type WebhookQueue,
 } from '@millrace/jobs'
 import { acceptJob, earlierJob } from './accept-job.js'
-import { type AdmissionLimits, admit, isNearlyFull } from './admission.js'
+import { type AdmissionLimits, isNearlyFull } from './admission.js'
+import { admitOrSay } from './admit-or-say.js'
 import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
 import { newJobId } from './job-id.js'
@@ -63,6 +63,8 @@ export interface SubmitContext {
   chunkItems: number
   jobTtlMs: number
   knownJobTtlMs: number
+  /** Of a job with a webhook: as long as its deliveries may take. */
+  webhookJobTtlMs: number
   limits: AdmissionLimits
   cache: Pick<ResultCache, 'getMany'>
   store: Pick<JobStore, 'create' | 'read' | 'rememberKnown' | 'settle'>
@@ -208,17 +210,6 @@ function answerKnown(
   return { kind: 'known', job, results }
 }
 
-function admitOrSay(model: string, chunks: number, { fleet, limits, emit }: SubmitContext): void {
-  try {
-    admit(chunks, { ...fleet.model(model), memory: fleet.memory }, limits)
-  } catch (error) {
-    if (error instanceof MillraceError) {
-      emit({ type: 'refused', model, code: error.code, retryAfterS: error.retryAfterS ?? 0 })
-    }
-    throw error
-  }
-}
-
 function newFacts(
   request: SubmitRequest,
   slots: readonly number[],
@@ -235,7 +226,7 @@ function newFacts(
     lifeLimitMs,
     webhook,
     requestDigest: repeatable?.digest ?? null,
-    ttlMs: context.jobTtlMs,
+    ttlMs: webhook ? Math.max(context.jobTtlMs, context.webhookJobTtlMs) : context.jobTtlMs,
   }
 }
 

@@ -6,6 +6,7 @@ import type { Batch, MicroBatcher } from '@millrace/batching'
 import { encodeError, encodeVector } from '@millrace/cache'
 import { MillraceError } from '@millrace/contracts'
 import type { EncodedItem, LoadedModel } from '@millrace/model'
+import { Canceled } from './canceled-jobs.js'
 import type { Claims } from './claims.js'
 import type { Emit } from './events.js'
 import { GivenBack } from './given-back.js'
@@ -30,6 +31,9 @@ export interface ItemAnswer {
 }
 
 interface Pending extends ItemRequest {
+  answer: Promise<ItemAnswer>
+  /** Requests that wait for it; where all of them are canceled, it is not computed any more. */
+  wanted: number
   encoded: EncodedItem
   tokenizeMs: number
   busySinceMs: number
@@ -60,7 +64,7 @@ const busyPollMs = 20
 export class ItemComputer {
   readonly #options: ComputeItemsOptions
   /** By content key: what this worker is getting right now, so that two of its jobs never compute one item twice. */
-  readonly #inFlight = new Map<string, Promise<ItemAnswer>>()
+  readonly #inFlight = new Map<string, Pending>()
   readonly #busy = new Set<Pending>()
   #batchesOut = 0
   #busyTimer: NodeJS.Timeout | undefined
@@ -76,39 +80,79 @@ export class ItemComputer {
   }
 
   /**
-   * One promise per request, in order. A promise rejects only with GivenBack or when the model is lost.
-   * @param seen called once every item is in the batcher, answered or waited for: what they weigh is known then
+   * One promise per request, in order. A promise rejects only with GivenBack, with Canceled, or when the model is lost.
+   * @param options.signal set off, all of these requests reject with Canceled; what others wait for goes on
+   * @param options.onSeen called once every item is in the batcher, answered or waited for: what they weigh is known then
    */
-  compute(requests: readonly ItemRequest[], seen: () => void = () => {}): Promise<ItemAnswer>[] {
+  compute(
+    requests: readonly ItemRequest[],
+    options: { signal: AbortSignal; onSeen?: () => void },
+  ): Promise<ItemAnswer>[] {
     const fresh: Pending[] = []
-    let joined = 0
+    const wanted: Pending[] = []
     const answers = requests.map((request) => {
       const running = this.#inFlight.get(request.key)
-      if (running) {
-        joined += 1
-        return running.then(asJoined)
-      }
-      const answer = new Promise<ItemAnswer>((resolve, reject) => {
-        fresh.push({
-          ...request,
-          encoded: { ids: new Int32Array() },
-          tokenizeMs: 0,
-          busySinceMs: 0,
-          resolve,
-          reject,
-        })
-      })
-      const forget = () => this.#inFlight.delete(request.key)
-      answer.then(forget, forget)
-      this.#inFlight.set(request.key, answer)
-      return answer
+      const pending = running ?? this.#pendingFor(request)
+      if (!running) fresh.push(pending)
+      wanted.push(pending)
+      pending.wanted += 1
+      return running ? pending.answer.then(asJoined) : pending.answer
     })
-    this.#begin(fresh, joined)
+    this.#begin(fresh, requests.length - fresh.length)
       .catch((error) => {
         for (const pending of fresh) pending.reject(error)
       })
-      .finally(seen)
-    return answers
+      .finally(options.onSeen)
+    return this.#cancelable(answers, wanted, options.signal)
+  }
+
+  #pendingFor(request: ItemRequest): Pending {
+    let resolve: Pending['resolve'] = () => {}
+    let reject: Pending['reject'] = () => {}
+    const answer = new Promise<ItemAnswer>((...both) => {
+      ;[resolve, reject] = both
+    })
+    const encoded = { ids: new Int32Array() }
+    const pending = { ...request, answer, wanted: 0, encoded, tokenizeMs: 0, busySinceMs: 0, resolve, reject }
+    const forget = () => {
+      if (this.#inFlight.get(request.key) === pending) this.#inFlight.delete(request.key)
+    }
+    answer.then(forget, forget)
+    this.#inFlight.set(request.key, pending)
+    return pending
+  }
+
+  #cancelable(
+    answers: Promise<ItemAnswer>[],
+    wanted: readonly Pending[],
+    signal: AbortSignal,
+  ): Promise<ItemAnswer>[] {
+    const canceled = new Promise<never>((_, reject) => {
+      const cancel = () => {
+        reject(new Canceled())
+        this.#unwant(wanted)
+      }
+      if (signal.aborted) cancel()
+      else signal.addEventListener('abort', cancel, { once: true })
+      const done = () => signal.removeEventListener('abort', cancel)
+      Promise.allSettled(answers).then(done, done)
+    })
+    canceled.catch(() => {})
+    return answers.map((answer) => Promise.race([answer, canceled]))
+  }
+
+  /** Drops what nobody wants any more, where no model process has it yet. */
+  #unwant(pendings: readonly Pending[]): void {
+    for (const pending of pendings) pending.wanted -= 1
+    const dropped = this.#options.batcher.remove(({ wanted }) => wanted === 0)
+    for (const pending of this.#busy) {
+      if (pending.wanted > 0) continue
+      this.#busy.delete(pending)
+      pending.reject(new Canceled())
+    }
+    for (const pending of dropped) pending.reject(new Canceled())
+    void this.#options.claims.release(dropped.map(({ key }) => key))
+    if (dropped.length > 0) this.#options.onRoom()
   }
 
   /** Gives back all that no model process has yet. Batches that are out finish and are stored. */
@@ -153,8 +197,8 @@ export class ItemComputer {
   /** Tokenizes and hands to the batcher; an input the model cannot take is answered here. */
   #queue(pending: Pending): void {
     const { model, claims, batcher } = this.#options
-    if (this.#stopping) {
-      pending.reject(new GivenBack())
+    if (this.#stopping || pending.wanted === 0) {
+      pending.reject(this.#stopping ? new GivenBack() : new Canceled())
       void claims.release([pending.key])
       return
     }

@@ -32,7 +32,7 @@ export type WorkerEvent =
       model: string
       jobId: string
       chunk: number
-      why: 'gone' | 'settled' | 'stored' | 'late'
+      why: 'gone' | 'retried' | 'settled' | 'stored' | 'late' | 'canceled'
     }
   | { type: 'chunk-given-back'; model: string; jobId: string; chunk: number }
   | { type: 'chunk-failed'; model: string; jobId: string; chunk: number; lastAttempt: boolean; error: Error }

@@ -4,8 +4,9 @@ import { MicroBatcher } from '@millrace/batching'
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts } from '@millrace/contracts'
-import { ChunkConsumer, type JobStore } from '@millrace/jobs'
+import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
 import { type LoadedModel, loadModel } from '@millrace/model'
+import type { CanceledJobs } from './canceled-jobs.js'
 import { Claims } from './claims.js'
 import { ItemComputer, type PendingItem } from './compute-items.js'
 import type { Emit } from './events.js'
@@ -29,6 +30,8 @@ export interface ServeModelOptions {
   store: JobStore
   cache: ResultCache
   teller: SettledTeller
+  canceled: CanceledJobs
+  webhooks: WebhookQueue
   now: () => number
   emit: Emit
   onModelLost: (error: Error) => void
@@ -92,16 +95,17 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
         task: options.model.task,
         modelVersion: model.facts.version,
         store: options.store,
-        computer: {
-          compute: (requests) => computer.compute(requests, seen),
-        },
+        computer,
+        canceled: options.canceled,
         teller: options.teller,
+        webhooks: options.webhooks,
         now,
         emit,
         onStored: (items) => {
           done.chunks += 1
           done.items += items
         },
+        onSeen: seen,
       }).finally(seen)
     },
   })

@@ -1,8 +1,9 @@
 /** The composition root of a worker: what is opened here is closed here, in reverse. Signals are main.ts' matter. */
 import { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
-import { FleetRegistry, JobStore } from '@millrace/jobs'
+import { FleetRegistry, JobStore, onCanceled, Subscriber, WebhookQueue } from '@millrace/jobs'
 import { announceWorker } from './announce.js'
+import { CanceledJobs } from './canceled-jobs.js'
 import type { Emit } from './events.js'
 import { observe } from './observe.js'
 import { newWorkerId, type ServedModel, serveModel } from './serve-model.js'
@@ -61,6 +62,12 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
     await sayFaults(store, cache, emit)
     const registry = await FleetRegistry.connect({ url, on: emit })
     closers.push(() => registry.close())
+    const webhooks = await WebhookQueue.connect({ url, role: 'worker', on: emit })
+    closers.push(() => webhooks.close())
+    const subscriber = new Subscriber({ url, on: emit })
+    closers.push(() => subscriber.close())
+    const canceled = new CanceledJobs()
+    onCanceled(subscriber, (jobId) => canceled.cancel(jobId))
     const teller = new SettledTeller(store, emit)
     for (const alias of config.served) {
       const model = config.models.get(alias)
@@ -77,6 +84,8 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
         store,
         cache,
         teller,
+        canceled,
+        webhooks,
         now,
         emit,
         onModelLost,

@@ -57,7 +57,8 @@ export class SettledTeller {
   }
 }
 
-function isWhole(facts: JobFacts, results: ReadonlyMap<number, Buffer>): boolean {
+/** Whether these are all results of the job, and small enough to travel in a message. */
+export function isWhole(facts: JobFacts, results: ReadonlyMap<number, Buffer>): boolean {
   if (results.size < facts.slotCount) return false
   let bytes = 0
   for (const result of results.values()) bytes += result.length

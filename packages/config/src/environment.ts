@@ -41,6 +41,9 @@ export const environmentSchema = z.object({
     .describe(
       'Key for /admin/queues (as the password of basic authentication); empty: loopback only, no key',
     ),
+  KEYS_REQUIRED: flag
+    .default(false)
+    .describe('An API key is needed even while none was made; needed at once for a HOST that is not loopback'),
   DASHBOARD_WRITABLE: flag
     .default(false)
     .describe('Lets bull-board change queues; it only shows them otherwise'),
@@ -49,10 +52,9 @@ export const environmentSchema = z.object({
     .default('info')
     .describe('Log level'),
   CACHE_SCOPE: z
-    .string()
-    .regex(/^[\w.-]{1,64}$/)
-    .default('shared')
-    .describe('Scope in every content key: results are shared inside one scope only'),
+    .enum(['tenant', 'shared'])
+    .default('tenant')
+    .describe('Who shares results: each tenant its own, or all (who asked what can then be told by timing)'),
   BODY_LIMIT_BYTES: int(1024, 1 << 28)
     .default(4 << 20)
     .describe('Largest request body'),
@@ -67,6 +69,9 @@ export const environmentSchema = z.object({
   KNOWN_JOB_TTL_S: int(1, 86_400)
     .default(60)
     .describe('How long a job answered in full at submit can be read again'),
+  WEBHOOK_JOB_TTL_S: int(10, 30 * 86_400)
+    .default(48 * 3600)
+    .describe('The same of a job with a webhook, if longer: its deliveries are tried for 36 hours'),
   JOB_DEADLINE_S: int(1, 7 * 86_400)
     .default(600)
     .describe('A job not taken by a worker this long after its submit expires'),

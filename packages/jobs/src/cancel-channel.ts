@@ -5,7 +5,7 @@ import type { Subscriber } from './subscriber.js'
 const channel = 'mr:canceled'
 
 /** @throws MillraceError queue_unavailable */
-export function tellCanceled(store: JobStore, jobId: string): Promise<void> {
+export function tellCanceled(store: Pick<JobStore, 'publish'>, jobId: string): Promise<void> {
   return store.publish(channel, Buffer.from(jobId))
 }
 

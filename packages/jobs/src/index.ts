@@ -15,6 +15,8 @@ export {
   queuePrefix,
 } from './chunk-queues.js'
 export { DeliveryLog, type DeliveryLogOptions } from './delivery-log.js'
+export { type EndJobContext, endJob } from './end-job.js'
+export { type EventWatch, watchEvents } from './event-watch.js'
 export { announceEveryMs, type Fleet, FleetRegistry, type WorkerAnnouncement } from './fleet-registry.js'
 export { isCursor, JobList, type ListPage, type ListQuery } from './job-list.js'
 export {

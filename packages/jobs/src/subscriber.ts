@@ -55,9 +55,10 @@ export class Subscriber {
     return { ready, stop }
   }
 
-  /** Calls `back` after each return of the connection. */
-  onBack(back: () => void): void {
+  /** Calls `back` after each return of the connection. @returns what ends that */
+  onBack(back: () => void): () => void {
     this.#back.add(back)
+    return () => this.#back.delete(back)
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,6 @@
 /** POST /v1/jobs and PUT /v1/jobs/{id}: the journey of submit.ts as HTTP. */
 import { createRoute } from '@hono/zod-openapi'
 import {
-  type FieldError,
   fieldError,
   jobSchema,
   MillraceError,
@@ -16,7 +15,7 @@ import { checkInputs } from '../check-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { endOfTurn } from '../end-of-turn.js'
-import { maxReportedFaults } from '../error-response.js'
+import { invalidRequest } from '../invalid-request.js'
 import { waitSeconds } from '../prefer.js'
 import { readJob } from '../read-job.js'
 import { repeatableId } from '../repeatable.js'
@@ -230,19 +229,4 @@ function parseBody(text: string): SubmitJob {
   const parsed = submitJobSchema.safeParse(json)
   if (parsed.success) return parsed.data
   throw invalidRequest(parsed.error)
-}
-
-function invalidRequest(error: z.ZodError): MillraceError {
-  const errors = error.issues
-    .slice(0, maxReportedFaults)
-    .map(
-      (issue): FieldError => ({ path: pathOf(issue.path), code: 'invalid_request', detail: issue.message }),
-    )
-  const [first] = errors
-  return new MillraceError('invalid_request', `${first?.path}: ${first?.detail}`, { errors })
-}
-
-function pathOf(path: readonly PropertyKey[]): string {
-  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('')
-  return text.replace(/^\./, '') || '(body)'
 }

@@ -1,19 +1,16 @@
 /** Ends a job from outside: settles its record, then tells whoever waits, its webhook and, of a cancel, the workers. */
 import type { ErrorCode } from '@millrace/contracts'
-import {
-  type ChunkQueues,
-  encodeSettled,
-  type JobProgress,
-  type JobStore,
-  type JobWatch,
-  type StoredJob,
-  settledChannel,
-  tellCanceled,
-  type WebhookQueue,
-} from '@millrace/jobs'
+import { tellCanceled } from './cancel-channel.js'
+import type { ChunkQueues } from './chunk-queues.js'
+import type { JobStore } from './job-store.js'
+import type { JobWatch } from './job-watch.js'
+import type { JobProgress, StoredJob } from './record.js'
+import { settledChannel } from './settled-channel.js'
+import { encodeSettled } from './settled-message.js'
+import type { WebhookQueue } from './webhook-queue.js'
 
 export interface EndJobContext {
-  store: JobStore
+  store: Pick<JobStore, 'settle' | 'publish'>
   queues: Pick<ChunkQueues, 'remove'>
   watch: Pick<JobWatch, 'at'>
   webhooks: Pick<WebhookQueue, 'add'>

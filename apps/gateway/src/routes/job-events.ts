@@ -1,0 +1,130 @@
+/**
+ * GET /v1/jobs/{id}/events: a job as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ * What has happened is read from the job's own stream; the subscription only says that there is more to read.
+ */
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { createRoute } from '@hono/zod-openapi'
+import { isTerminal, type JobEvent, MillraceError } from '@millrace/contracts'
+import { knownJobText } from '@millrace/job-view'
+import { type KnownJob, type StoredEvent, type StoredJob, watchEvents } from '@millrace/jobs'
+import { z } from 'zod'
+import type { GatewayContext, RequestContext } from '../context.js'
+import { EventWriter } from '../event-writer.js'
+import { KnownResults } from '../known-results.js'
+import { readJob } from '../read-job.js'
+import { msToLimit, rereadMs } from '../settled-job.js'
+import { storedText } from '../stored-text.js'
+import { problems } from './answers.js'
+
+export const jobEventsRoute = createRoute({
+  method: 'get',
+  path: '/v1/jobs/{id}/events',
+  summary: 'Follow a job as server-sent events',
+  description:
+    '`queued` (position, eta), `started`, `progress`, then the terminal event with the whole job, which ends the ' +
+    'stream. `Last-Event-ID` goes on from there. `: ping` every 15 s.',
+  request: {
+    params: z.object({ id: z.string() }),
+    headers: z.object({ 'last-event-id': z.string().optional() }),
+  },
+  responses: {
+    200: { description: 'The events', content: { 'text/event-stream': { schema: z.string() } } },
+    ...problems('invalid_request', 'unauthorized', 'forbidden', 'job_not_found', 'job_gone', 'queue_unavailable'),
+  },
+})
+
+export function jobEvents(context: GatewayContext) {
+  return async (c: RequestContext): Promise<Response> => {
+    const job = await readJob(c.req.param('id') ?? '', c.get('tenant').name, context)
+    return streamEvents(c, job, context)
+  }
+}
+
+export function wantsEvents(c: RequestContext): boolean {
+  return /(^|[,\s])text\/event-stream/i.test(c.req.header('accept') ?? '')
+}
+
+/** The `queued` event is not in the job's stream, so that a job nobody follows costs none: it has the id before all. */
+const queuedId = '0-0'
+const eventId = /^\d{1,16}-\d{1,9}$/
+
+/** @throws MillraceError invalid_request for a `Last-Event-ID` that is none of ours */
+export function streamEvents(c: RequestContext, job: StoredJob | KnownJob, context: GatewayContext): Response {
+  const lastId = c.req.header('last-event-id')
+  if (lastId !== undefined && !eventId.test(lastId)) {
+    throw new MillraceError('invalid_request', 'This Last-Event-ID is none of this stream')
+  }
+  const { outgoing } = c.env
+  if (!outgoing) throw new Error('events need a server')
+  const writer = new EventWriter(outgoing, { 'x-job-id': job.id }, context.stopping)
+  follow(writer, job, lastId, context)
+    .catch((error: unknown) => {
+      const { method, path } = c.req
+      context.emit({ type: 'request-failed', requestId: c.get('requestId'), method, path, error })
+    })
+    .finally(() => writer.end())
+  return RESPONSE_ALREADY_SENT
+}
+
+/** Resolves when the terminal event is written, or the client or this gateway goes. */
+async function follow(
+  writer: EventWriter,
+  job: StoredJob | KnownJob,
+  lastId: string | undefined,
+  context: GatewayContext,
+): Promise<void> {
+  if (job.kind === 'known') {
+    const results = await new KnownResults(context).of(job)
+    writer.send({ id: '1-0', type: 'succeeded', data: knownJobText(job, results, context.texts) })
+    return
+  }
+  let at = lastId ?? queuedId
+  if (lastId === undefined) writer.send({ id: queuedId, type: 'queued', data: queuedText(job, context) })
+  const news = watchEvents(context.subscriber, job.id)
+  try {
+    await Promise.race([news.ready, writer.closed])
+    for (let current = job; !writer.isClosed; ) {
+      for (const event of await context.store.eventsAfter(job.id, at)) {
+        at = event.id
+        writer.send({ id: event.id, ...(await written(event, current, context)) })
+        if (event.type !== 'started' && event.type !== 'progress') return
+      }
+      await Promise.race([news.next(Math.min(rereadMs, msToLimit(current, context.now()))), writer.closed])
+      if (writer.isClosed) return
+      const read = await readJob(job.id, job.tenant, context)
+      if (read.kind === 'stored') current = read
+    }
+  } finally {
+    news.stop()
+  }
+}
+
+async function written(
+  event: StoredEvent,
+  job: StoredJob,
+  context: GatewayContext,
+): Promise<{ type: JobEvent['type']; data: string }> {
+  const { type } = event
+  if (type === 'started') {
+    const startedAt = new Date(Number.parseInt(event.id, 10)).toISOString()
+    return { type, data: JSON.stringify({ started_at: startedAt }) }
+  }
+  if (type === 'progress') {
+    const total = job.slots.length
+    return { type, data: JSON.stringify({ done: Math.min(total, itemsOf(job, event.slots)), total }) }
+  }
+  const settled = isTerminal(job.status) ? job : await readJob(job.id, job.tenant, context)
+  return { type, data: settled.kind === 'stored' ? await storedText(settled, context) : 'null' }
+}
+
+/** Slots done, as items: duplicates share a slot, so this is exact where there are none and else in proportion. */
+function itemsOf(job: StoredJob, slots: number): number {
+  return Math.floor((slots * job.slots.length) / Math.max(1, job.slotCount))
+}
+
+function queuedText(job: StoredJob, { fleet }: GatewayContext): string {
+  const { waiting, chunksPerS } = fleet.model(job.model)
+  const position = job.status === 'queued' ? waiting : null
+  const eta = position !== null && chunksPerS > 0 ? Math.round((position * 1000) / chunksPerS) : null
+  return JSON.stringify({ position, eta_ms: eta })
+}

@@ -1,0 +1,33 @@
+/** POST /v1/jobs/{id}/webhook/redeliver: tells how the job ended once more, from the first try on. */
+import { createRoute } from '@hono/zod-openapi'
+import { isTerminal, jobSchema, MillraceError } from '@millrace/contracts'
+import { z } from 'zod'
+import type { GatewayContext, RequestContext } from '../context.js'
+import { readStoredJob } from '../read-job.js'
+import { storedText } from '../stored-text.js'
+import { problems } from './answers.js'
+import { jobAnswer } from './submit-job.js'
+
+export const redeliverWebhookRoute = createRoute({
+  method: 'post',
+  path: '/v1/jobs/{id}/webhook/redeliver',
+  summary: 'Deliver the webhook of a settled job again',
+  description: 'Under the same `webhook-id` as before, so that a receiver knows what it has seen.',
+  request: { params: z.object({ id: z.string() }) },
+  responses: {
+    202: { description: 'It will be told', content: { 'application/json': { schema: jobSchema } } },
+    ...problems('unauthorized', 'forbidden', 'job_not_found', 'job_gone', 'no_webhook', 'queue_unavailable'),
+  },
+})
+
+export function redeliverWebhook(context: GatewayContext) {
+  return async (c: RequestContext): Promise<Response> => {
+    const job = await readStoredJob(c.req.param('id') ?? '', c.get('tenant').name, context)
+    const { status } = job
+    if (!job.webhook || !isTerminal(status)) {
+      throw new MillraceError('no_webhook', `The job '${job.id}' has no webhook, or nothing to tell yet`)
+    }
+    await context.webhooks.redeliver({ job: job.id, run: job.run, event: `job.${status}` })
+    return jobAnswer(c, 202, job.id, await storedText(job, context))
+  }
+}

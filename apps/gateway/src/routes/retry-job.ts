@@ -1,0 +1,54 @@
+/** POST /v1/jobs/{id}/retry: a failed or expired job is tried again under its own id. What was computed stays. */
+import { createRoute } from '@hono/zod-openapi'
+import { jobSchema, MillraceError } from '@millrace/contracts'
+import { storedJob } from '@millrace/jobs'
+import { z } from 'zod'
+import { admitOrSay } from '../admit-or-say.js'
+import type { GatewayContext, RequestContext } from '../context.js'
+import { readStoredJob } from '../read-job.js'
+import { setHeader } from '../set-header.js'
+import { storedText } from '../stored-text.js'
+import { problems } from './answers.js'
+import { jobAnswer } from './submit-job.js'
+
+export const retryJobRoute = createRoute({
+  method: 'post',
+  path: '/v1/jobs/{id}/retry',
+  summary: 'Try a failed or expired job again',
+  request: { params: z.object({ id: z.string() }) },
+  responses: {
+    202: { description: 'The job, queued again', content: { 'application/json': { schema: jobSchema } } },
+    ...problems(
+      'unauthorized',
+      'forbidden',
+      'job_not_found',
+      'job_not_retryable',
+      'job_gone',
+      'queue_full',
+      'queue_memory',
+      'queue_unavailable',
+    ),
+  },
+})
+
+export function retryJob(context: GatewayContext) {
+  return async (c: RequestContext): Promise<Response> => {
+    const { store, queues, watch, now } = context
+    const job = await readStoredJob(c.req.param('id') ?? '', c.get('tenant').name, context)
+    admitOrSay(job.model, job.chunks, context.submit)
+    // After a crash between record and queue the job expires, and can be tried again.
+    const outcome = await store.retry(job, now())
+    if (outcome.state === 'gone') throw new MillraceError('job_gone', `The inputs of job '${job.id}' are gone`)
+    if (outcome.state !== 'queued') {
+      throw new MillraceError('job_not_retryable', `The job '${job.id}' is ${job.status}`)
+    }
+    const { facts, progress, chunks } = outcome
+    if (job.webhook || job.lifeLimitMs !== null) {
+      await watch.at(job.id, Math.min(progress.startByMs, progress.settleByMs ?? progress.startByMs) + 1)
+    }
+    await queues.add(job.model, { jobId: job.id, run: progress.run, chunks }, job.priority)
+    setHeader(c, 'location', `/v1/jobs/${job.id}`)
+    const queued = storedJob(facts, progress, new Map())
+    return jobAnswer(c, 202, job.id, await storedText(queued, context))
+  }
+}
