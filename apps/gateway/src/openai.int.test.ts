@@ -1,7 +1,9 @@
 /** OpenAI's own client, unmodified, against a gateway's embeddings route, a real worker and the starter model. */
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
 import { serve } from '@hono/node-server'
 import { ResultCache } from '@millrace/cache'
 import { loadConfig } from '@millrace/config'
@@ -212,6 +214,13 @@ describe('the official client', () => {
     const extra = { model, input: 'Hello, world!', dimensions: 384, user: 'u1', input_type: 'query' }
     expect((await site.client.embeddings.create(extra)).data[0]?.embedding).toHaveLength(384)
   })
+})
+
+test('the example prints how alike its two sentences are', async () => {
+  const { stdout } = await promisify(execFile)('node', [`${root}examples/openai/similarity.mjs`, site.url])
+  expect(stdout).toMatch(
+    /^0\.\d{3} {2}How do I reset my password\? {2}I forgot my login\. {2}\(\d+ tokens\)\n$/,
+  )
 })
 
 describe('what is known', () => {

@@ -23,8 +23,7 @@ test('the page is HTML that may load from this host alone', async () => {
   expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
   const policy = response.headers.get('content-security-policy') ?? ''
   expect(policy).toContain("default-src 'none'")
-  expect(policy).not.toMatch(/https?:|\*|unsafe-eval/)
-  expect(policy).not.toMatch(/script-src[^;]*unsafe/)
+  expect(policy).not.toMatch(/https?:|\*|unsafe/)
 })
 
 test('the page and its script refer to no other host, and to nothing that is not served', async () => {
