@@ -9,6 +9,7 @@ import {
   type ModelFacts,
 } from '@millrace/contracts'
 import type { SettledJob } from '@millrace/jobs'
+import { cacheScope } from '../cache-scope.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { embeddingsText } from '../openai-answer.js'
@@ -76,7 +77,9 @@ export function createEmbeddings(context: GatewayContext) {
     const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
     const { inputs, single } = await embeddingsInputs(body.input, tokenizers.get(model.alias), limits)
     const promptTokens = (await counts.get(model.alias)?.total(inputs)) ?? 0
+    await chargeTokens(c, context.limits, promptTokens)
     const encoding = body.encoding_format ?? 'float'
+    const tenant = c.get('tenant').name
     const request: SubmitRequest = {
       model: model.alias,
       task: model.task,
@@ -86,7 +89,11 @@ export function createEmbeddings(context: GatewayContext) {
       priority: 0,
       metadata: {},
       webhook: null,
-      tenant: c.get('tenant').name,
+      startLimitMs: null,
+      lifeLimitMs: null,
+      tenant,
+      scope: cacheScope(config, tenant),
+      repeatable: null,
       requestId: c.get('requestId'),
     }
     const done = await submitAndSettle(c, request, context)
@@ -133,8 +140,9 @@ async function submitAndSettle(
   }
   const { job } = submitted
   setHeader(c, 'x-job-id', job.id)
-  const settled = await settledJob(job.id, limitMs, context, signal, { job, heard })
-  if (settled?.kind !== 'stored' || !isTerminal(settled.status)) {
+  const read = () => readJob(job.id, job.tenant, context)
+  const settled = await settledJob(job.id, limitMs, { ...context, read }, signal, { job, heard })
+  if (settled.kind !== 'stored' || !isTerminal(settled.status)) {
     if (signal.aborted && !context.stopping.aborted) return undefined
     throw notYet(request.model, context)
   }

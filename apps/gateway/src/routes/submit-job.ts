@@ -10,6 +10,7 @@ import {
 import { knownJobText } from '@millrace/job-view'
 import type { SettledJob, StoredJob } from '@millrace/jobs'
 import { z } from 'zod'
+import { cacheScope } from '../cache-scope.js'
 import { chargeInputs } from '../charge-inputs.js'
 import { checkInputs } from '../check-inputs.js'
 import { clientGone } from '../client-gone.js'
@@ -138,7 +139,7 @@ async function checkedRequest(
     startLimitMs: body.start_timeout_ms ?? null,
     lifeLimitMs: body.timeout_ms ?? null,
     tenant,
-    scope: config.CACHE_SCOPE === 'shared' ? 'shared' : `tenant:${tenant}`,
+    scope: cacheScope(config, tenant),
     requestId: c.get('requestId'),
     repeatable,
   }
