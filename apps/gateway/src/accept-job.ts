@@ -45,7 +45,8 @@ export async function acceptJob(job: NewJob, context: SubmitContext): Promise<bo
   const sent = [store.create(job), list.add(job, now())] as const
   const count = job.chunks.length
   const chunks = Array.from({ length: count }, (_, chunk) => chunk)
-  const queued = count > 0 ? queues.add(job.model, { jobId: job.id, run: 0, chunks }, job.priority) : undefined
+  const queued =
+    count > 0 ? queues.add(job.model, { jobId: job.id, run: 0, chunks }, job.priority) : undefined
   const [created, ...others] = await Promise.allSettled([...sent, queued])
   const fault = [created, ...others].find((outcome) => outcome.status === 'rejected')
   if (fault?.status === 'rejected') {
@@ -66,4 +67,3 @@ function firstLookMs(job: NewJob): number {
   const { startByMs, settleByMs } = limitsFrom(job, job.createdAtMs)
   return Math.min(startByMs, settleByMs ?? startByMs) + 1
 }
-

@@ -4,7 +4,11 @@ import { admit } from './admission.js'
 import type { SubmitContext } from './submit.js'
 
 /** @throws MillraceError queue_full, queue_memory */
-export function admitOrSay(model: string, chunks: number, { fleet, limits, emit }: Pick<SubmitContext, 'fleet' | 'limits' | 'emit'>): void {
+export function admitOrSay(
+  model: string,
+  chunks: number,
+  { fleet, limits, emit }: Pick<SubmitContext, 'fleet' | 'limits' | 'emit'>,
+): void {
   try {
     admit(chunks, { ...fleet.model(model), memory: fleet.memory }, limits)
   } catch (error) {
@@ -14,4 +18,3 @@ export function admitOrSay(model: string, chunks: number, { fleet, limits, emit 
     throw error
   }
 }
-

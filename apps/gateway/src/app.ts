@@ -4,14 +4,17 @@ import { MillraceError } from '@millrace/contracts'
 import type { GatewayMetrics, Logger } from '@millrace/telemetry'
 import { Hono } from 'hono'
 import type { GatewayContext, GatewayEnv, RequestContext } from './context.js'
-import { problemResponse, toMillraceError } from './error-response.js'
+import { toMillraceError } from './error-response.js'
 import { requireAdminKey } from './middleware/admin-key.js'
 import { authenticate, requireScope } from './middleware/authenticate.js'
 import { limitBody } from './middleware/limit-body.js'
 import { observeRequest } from './middleware/observe-request.js'
 import { requestId } from './middleware/request-id.js'
+import { faultResponse } from './openai-error.js'
 import { cancelJob, cancelJobRoute } from './routes/cancel-job.js'
+import { createEmbeddings, createEmbeddingsRoute } from './routes/create-embeddings.js'
 import { dashboard, dashboardPath } from './routes/dashboard.js'
+import { docsPage, docsPath } from './routes/docs-page.js'
 import { getJob, getJobRoute } from './routes/get-job.js'
 import { livez, livezRoute, readyz, readyzRoute } from './routes/health.js'
 import { jobEvents, jobEventsRoute } from './routes/job-events.js'
@@ -40,6 +43,7 @@ export function createApp(context: GatewayContext, observers: { metrics: Gateway
     { route: cancelJobRoute, scope: 'submit', handle: cancelJob(context) },
     { route: retryJobRoute, scope: 'submit', handle: retryJob(context) },
     { route: redeliverWebhookRoute, scope: 'submit', handle: redeliverWebhook(context) },
+    { route: createEmbeddingsRoute, scope: 'submit', handle: createEmbeddings(context) },
     { route: listModelsRoute, scope: 'read', handle: listModels(context) },
     { route: livezRoute, scope: null, handle: livez },
     { route: readyzRoute, scope: null, handle: readyz(context) },
@@ -50,6 +54,9 @@ export function createApp(context: GatewayContext, observers: { metrics: Gateway
     if (scope !== null) app.on(route.method, path, requireScope(scope))
     app.on(route.method, path, (c) => handle(c))
   }
+  const docs = docsPage()
+  app.get(docsPath, docs)
+  app.get(`${docsPath}/:file`, docs)
   app.get('/metrics', metrics(context))
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
@@ -85,7 +92,7 @@ export function createApp(context: GatewayContext, observers: { metrics: Gateway
         error: fault.cause ?? fault,
       })
     }
-    return problemResponse(fault, c.get('requestId'))
+    return faultResponse(c.req.path, fault, c.get('requestId'))
   })
   return app
 }
@@ -109,13 +116,14 @@ function notFound(c: RequestContext, allowed: readonly AllowedMethods[]): Respon
   const known = allowed.find(({ pattern }) => pattern.test(c.req.path))
   const { method, path } = c.req
   if (!known)
-    return problemResponse(
+    return faultResponse(
+      path,
       new MillraceError('not_found', `There is no ${method} ${path}`),
       c.get('requestId'),
     )
   const allow = known.methods.join(', ')
   const fault = new MillraceError('method_not_allowed', `${path} takes ${allow}`)
-  const response = problemResponse(fault, c.get('requestId'))
+  const response = faultResponse(c.req.path, fault, c.get('requestId'))
   response.headers.set('allow', allow)
   return response
 }

@@ -1,6 +1,6 @@
 /** Whether each input can be a model's input at all. All faulty ones are named together, by their paths. */
 import { type FieldError, MillraceError } from '@millrace/contracts'
-import type { TextTokenizer } from '@millrace/tokenizer'
+import { isTokenIds, type TextTokenizer } from '@millrace/tokenizer'
 import { maxReportedFaults } from './error-response.js'
 import { TokenCounter } from './token-counter.js'
 
@@ -45,6 +45,9 @@ function inputFault(input: string, limits: InputLimits): Omit<FieldError, 'path'
     return { code: 'input_too_long', detail }
   }
   if (!input.isWellFormed()) return { code: 'invalid_input', detail: 'holds half of a surrogate pair' }
+  if (isTokenIds(input)) {
+    return { code: 'invalid_input', detail: 'begins with a mark that is kept for token ids' }
+  }
   return undefined
 }
 

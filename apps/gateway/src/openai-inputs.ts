@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type EmbeddingsInput, type FieldError, fieldError, MillraceError } from '@millrace/contracts'
-import { isTokenIds, type TextTokenizer, writeTokenIds } from '@millrace/tokenizer'
+import { type TextTokenizer, writeTokenIds } from '@millrace/tokenizer'
 import { checkInputs, type InputLimits } from './check-inputs.js'
 
 export interface EmbeddingsInputs {
@@ -37,11 +37,6 @@ async function texts(
   tokenizer: TextTokenizer | undefined,
   limits: InputLimits,
 ): Promise<EmbeddingsInputs> {
-  const disguised = inputs.findIndex(isTokenIds)
-  if (disguised >= 0) {
-    const detail = 'begins with a mark that is kept for token ids; give these as an array'
-    throw fieldError('invalid_input', pathOf(disguised, single), detail)
-  }
   await checkInputs({ inputs, single, truncate: false, tokenizer }, limits)
   return { inputs, single }
 }

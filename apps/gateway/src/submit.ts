@@ -9,13 +9,7 @@
  * A request that may be sent again names its job's id; a repeat finds the first one's job and changes nothing.
  */
 import { keyMaker, type ResultCache } from '@millrace/cache'
-import {
-  type EmbeddingOptions,
-  type Metadata,
-  type ModelFacts,
-  type Task,
-  type Webhook,
-} from '@millrace/contracts'
+import type { EmbeddingOptions, Metadata, ModelFacts, Task, Webhook } from '@millrace/contracts'
 import {
   type ChunkQueues,
   freshProgress,
@@ -231,11 +225,7 @@ function newFacts(
 }
 
 /** What every job says of itself. */
-function identityOf(
-  request: SubmitRequest,
-  slots: readonly number[],
-  { now }: SubmitContext,
-): JobIdentity {
+function identityOf(request: SubmitRequest, slots: readonly number[], { now }: SubmitContext): JobIdentity {
   const { model, single, options, requestId, tenant, scope, priority, metadata, repeatable } = request
   const { encoding, truncate } = options
   return {

@@ -131,7 +131,9 @@ async function compute(
     options: { truncate },
   })
   const requests = items.map(({ input }) => ({ key: key(input), input, truncate }))
-  const settled = await Promise.allSettled(context.computer.compute(requests, { signal, onSeen: context.onSeen }))
+  const settled = await Promise.allSettled(
+    context.computer.compute(requests, { signal, onSeen: context.onSeen }),
+  )
   const answers: ItemAnswer[] = []
   for (const outcome of settled) {
     if (outcome.status === 'fulfilled') answers.push(outcome.value)
@@ -188,7 +190,10 @@ function aloneMessage(
     chunksDone: 1,
     ...{ hits, joined, tokenizeUs, predictUs, batchSize },
   }
-  return { channel: settledChannel, message: encodeSettled([{ jobId: facts.id, progress, outputs: results }]) }
+  return {
+    channel: settledChannel,
+    message: encodeSettled([{ jobId: facts.id, progress, outputs: results }]),
+  }
 }
 
 /** A job nobody took in time: settled without computing anything. */

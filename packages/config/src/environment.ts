@@ -43,7 +43,9 @@ export const environmentSchema = z.object({
     ),
   KEYS_REQUIRED: flag
     .default(false)
-    .describe('An API key is needed even while none was made; needed at once for a HOST that is not loopback'),
+    .describe(
+      'An API key is needed even while none was made; needed at once for a HOST that is not loopback',
+    ),
   DASHBOARD_WRITABLE: flag
     .default(false)
     .describe('Lets bull-board change queues; it only shows them otherwise'),

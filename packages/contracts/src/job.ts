@@ -32,16 +32,27 @@ export const metadataSchema = z
 export type Metadata = z.infer<typeof metadataSchema>
 
 const dayMs = 86_400_000
+const maxNamedInputs = 32
+
+/** An array of strings. Its faults are counted: zod would name each of two million numbers, for seconds. */
+const inputsSchema = z
+  .array(z.unknown())
+  .superRefine((inputs, context) => {
+    for (let i = 0, named = 0; i < inputs.length && named < maxNamedInputs; i++) {
+      if (typeof inputs[i] === 'string') continue
+      named += 1
+      context.addIssue({ code: 'custom', path: [i], message: 'Invalid input: expected string' })
+    }
+  })
+  .transform((inputs) => inputs as string[])
+  .meta({ type: 'array', items: { type: 'string' } })
 
 /** The shape only: how many items a job may hold is configuration, so the gateway checks that. */
 export const submitJobSchema = z
   .strictObject({
     model: z.string().min(1).max(200).describe('An alias from `GET /v1/models`'),
     input: z.string().optional().describe('One input; the output is then one result'),
-    inputs: z
-      .array(z.string())
-      .optional()
-      .describe('Many inputs; the output is then an array in the same order'),
+    inputs: inputsSchema.optional().describe('Many inputs; the output is then an array in the same order'),
     options: embeddingOptionsSchema.prefault({}),
     priority: z
       .number()

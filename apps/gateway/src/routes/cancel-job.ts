@@ -13,18 +13,12 @@ export const cancelJobRoute = createRoute({
   method: 'post',
   path: '/v1/jobs/{id}/cancel',
   summary: 'Cancel a job',
-  description: 'Canceling a canceled job answers the same again; a job that is settled otherwise stays as it is (409).',
+  description:
+    'Canceling a canceled job answers the same again; a job that is settled otherwise stays as it is (409).',
   request: { params: z.object({ id: z.string() }) },
   responses: {
     200: { description: 'The canceled job', content: { 'application/json': { schema: jobSchema } } },
-    ...problems(
-      'unauthorized',
-      'forbidden',
-      'job_not_found',
-      'job_settled',
-      'job_gone',
-      'queue_unavailable',
-    ),
+    ...problems('unauthorized', 'forbidden', 'job_not_found', 'job_settled', 'job_gone', 'queue_unavailable'),
   },
 })
 

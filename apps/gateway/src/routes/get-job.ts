@@ -30,7 +30,14 @@ export const getJobRoute = createRoute({
       headers: { 'X-Job-Id': { schema: { type: 'string' } } },
       content: { 'application/json': { schema: jobSchema } },
     },
-    ...problems('unauthorized', 'forbidden', 'job_not_found', 'job_gone', 'queue_unavailable', 'result_rebuilding'),
+    ...problems(
+      'unauthorized',
+      'forbidden',
+      'job_not_found',
+      'job_gone',
+      'queue_unavailable',
+      'result_rebuilding',
+    ),
   },
 })
 

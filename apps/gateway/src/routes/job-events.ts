@@ -29,7 +29,14 @@ export const jobEventsRoute = createRoute({
   },
   responses: {
     200: { description: 'The events', content: { 'text/event-stream': { schema: z.string() } } },
-    ...problems('invalid_request', 'unauthorized', 'forbidden', 'job_not_found', 'job_gone', 'queue_unavailable'),
+    ...problems(
+      'invalid_request',
+      'unauthorized',
+      'forbidden',
+      'job_not_found',
+      'job_gone',
+      'queue_unavailable',
+    ),
   },
 })
 
@@ -49,7 +56,11 @@ const queuedId = '0-0'
 const eventId = /^\d{1,16}-\d{1,9}$/
 
 /** @throws MillraceError invalid_request for a `Last-Event-ID` that is none of ours */
-export function streamEvents(c: RequestContext, job: StoredJob | KnownJob, context: GatewayContext): Response {
+export function streamEvents(
+  c: RequestContext,
+  job: StoredJob | KnownJob,
+  context: GatewayContext,
+): Response {
   const lastId = c.req.header('last-event-id')
   if (lastId !== undefined && !eventId.test(lastId)) {
     throw new MillraceError('invalid_request', 'This Last-Event-ID is none of this stream')

@@ -38,7 +38,8 @@ export function retryJob(context: GatewayContext) {
     admitOrSay(job.model, job.chunks, context.submit)
     // After a crash between record and queue the job expires, and can be tried again.
     const outcome = await store.retry(job, now())
-    if (outcome.state === 'gone') throw new MillraceError('job_gone', `The inputs of job '${job.id}' are gone`)
+    if (outcome.state === 'gone')
+      throw new MillraceError('job_gone', `The inputs of job '${job.id}' are gone`)
     if (outcome.state !== 'queued') {
       throw new MillraceError('job_not_retryable', `The job '${job.id}' is ${job.status}`)
     }

@@ -1,12 +1,6 @@
 /** POST /v1/jobs and PUT /v1/jobs/{id}: the journey of submit.ts as HTTP. */
 import { createRoute } from '@hono/zod-openapi'
-import {
-  fieldError,
-  jobSchema,
-  MillraceError,
-  type SubmitJob,
-  submitJobSchema,
-} from '@millrace/contracts'
+import { fieldError, jobSchema, MillraceError, type SubmitJob, submitJobSchema } from '@millrace/contracts'
 import { knownJobText } from '@millrace/job-view'
 import type { SettledJob, StoredJob } from '@millrace/jobs'
 import { z } from 'zod'
