@@ -1,11 +1,11 @@
 /**
- * The composition root of an embedded fleet: lock, checks, Redis, gateway, workers, in this order; closed in reverse.
+ * The composition root of an embedded fleet: lock, checks, Redis, gateway, workers, courier, in this order; closed in reverse.
  * It prints nothing (events do) and ends no process (main.ts does).
  */
 import { type FleetPlan, metricsPort, type OwnRedis } from './fleet-plan.js'
 import { LaunchError, StopRequested } from './launch-error.js'
 import { acquireLock } from './lock-file.js'
-import { gatewayMember, type MemberOptions, redisMember, redisName, workerMember } from './members.js'
+import { courierMember, gatewayMember, type MemberOptions, redisMember, redisName, workerMember } from './members.js'
 import { type PortUse, requirePorts } from './ports.js'
 import { untilReady } from './readiness.js'
 import { redisHost, requireRedis } from './redis-processes.js'
@@ -83,7 +83,7 @@ async function bringUp(options: FleetOptions, running: Running, stop: AbortSigna
     const workers = Array.from({ length: plan.workers }, (_, index) =>
       workerMember(index + 1, options, (name, said) => deadline.said(name, said)),
     )
-    await Promise.all([...start([gateway]), ...start(workers)])
+    await Promise.all([...start([gateway]), ...start([...workers, courierMember(options)])])
     const serving = untilReady(url, deadline.signal, (said) => deadline.said('gateway', said))
     await deadline.until('gateway', serving)
     return url
@@ -141,12 +141,12 @@ function portUses(plan: FleetPlan): PortUse[] {
     }),
   )
   const metrics = Array.from(
-    { length: plan.metrics.port === 0 ? 0 : plan.workers },
+    { length: plan.metrics.port === 0 ? 0 : plan.workers + 1 },
     (_, index): PortUse => ({
       host: plan.metrics.host,
       port: metricsPort(plan.metrics.port, index + 1),
-      purpose: `metrics of worker-${index + 1}`,
-      remedy: 'Choose another with the setting METRICS_PORT (worker N uses METRICS_PORT + N - 1).',
+      purpose: index === plan.workers ? 'metrics of the courier' : `metrics of worker-${index + 1}`,
+      remedy: 'Choose another with the setting METRICS_PORT (worker N uses METRICS_PORT + N - 1, the courier the next one).',
     }),
   )
   return [gateway, ...redis, ...metrics]

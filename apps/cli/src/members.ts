@@ -15,8 +15,8 @@ export interface MemberOptions {
   readonly plan: FleetPlan
   /** The environment the launcher was started with. */
   readonly variables: Variables
-  /** Files to fork: the main modules of the gateway and the worker. */
-  readonly entries: { readonly gateway: string; readonly worker: string }
+  /** Files to fork: the main modules of the apps. */
+  readonly entries: { readonly gateway: string; readonly worker: string; readonly courier: string }
   readonly redisCommand: string
   readonly restartLimits?: RestartLimits
   readonly now: () => number
@@ -71,6 +71,23 @@ export function workerMember(
       const url = await untilListening(child, signal)
       await untilReady(url, signal, (said) => onWaiting(name, said))
       return `${plan.models.join(', ')} loaded`
+    },
+    stopTimeoutMs: plan.stopTimeoutMs + stopMarginMs,
+  })
+}
+
+export function courierMember(options: MemberOptions): SupervisedProcess {
+  const { plan, variables } = options
+  // The port after the workers'.
+  const port = metricsPort(plan.metrics.port, plan.workers + 1)
+  return new SupervisedProcess({
+    ...common(options),
+    name: 'courier',
+    spawn: () =>
+      forkChild(options.entries.courier, { ...childVariables(variables, plan), METRICS_PORT: String(port) }),
+    untilReady: async (child, signal) => {
+      await untilListening(child, signal)
+      return 'delivers webhooks'
     },
     stopTimeoutMs: plan.stopTimeoutMs + stopMarginMs,
   })

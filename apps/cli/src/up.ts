@@ -49,7 +49,11 @@ export async function up(options: UpOptions, variables: Variables, screen: Scree
   const fleet = startFleet({
     plan,
     variables,
-    entries: { gateway: entryOf('@millrace/gateway/main'), worker: entryOf('@millrace/worker/main') },
+    entries: {
+      gateway: entryOf('@millrace/gateway/main'),
+      worker: entryOf('@millrace/worker/main'),
+      courier: entryOf('@millrace/courier/main'),
+    },
     redisCommand: 'redis-server',
     patience: { remindMs, limitMs: options.readyTimeout * 1000 },
     now,

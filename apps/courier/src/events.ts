@@ -23,6 +23,8 @@ export type CourierEvent =
   | { type: 'webhook-dropped'; jobId: string; event: WebhookEvent; why: string }
   | { type: 'endpoint-rests'; origin: string }
   | { type: 'endpoint-works'; origin: string }
+  | { type: 'job-expired'; jobId: string; requestId: string }
+  | { type: 'sweep-failed'; error: Error }
   | { type: 'log-failed'; jobId: string; error: Error }
   | { type: 'settings-fault'; fault: string }
   | { type: 'courier-ready'; courierId: string }

@@ -1,13 +1,14 @@
 /** The composition root of a courier: what is opened here is closed here, in reverse. Signals are main.ts' matter. */
 import { hostname } from 'node:os'
 import type { Config } from '@millrace/config'
-import { DeliveryLog, JobStore, WebhookConsumer } from '@millrace/jobs'
+import { ChunkQueues, DeliveryLog, JobStore, JobWatch, WebhookConsumer, WebhookQueue } from '@millrace/jobs'
 import { TenantStore } from '@millrace/tenants'
 import { AddressGuard, type Resolve } from '@millrace/webhooks'
 import { type DeliveryContext, deliverWebhook, type WebhookSecrets } from './deliver-webhook.js'
 import { EndpointGate } from './endpoint-gate.js'
 import type { Emit } from './events.js'
 import { observe } from './observe.js'
+import { Sweep } from './sweep.js'
 
 export interface Courier {
   readonly id: string
@@ -79,7 +80,14 @@ export async function startCourier(config: Config, overrides: CourierOverrides =
     })
     closers.push(() => consumer.close(config.STOP_TIMEOUT_MS))
     consumer.start()
-    // The sweep (deadlines that passed unseen, webhooks that were never queued) starts here and is closed first.
+    const webhooks = await WebhookQueue.connect({ url, role: 'worker', on: emit })
+    closers.push(() => webhooks.close())
+    const models = [...config.models.keys()]
+    const queues = ChunkQueues.open({ store, models, attempts: config.CHUNK_ATTEMPTS })
+    closers.push(() => queues.close())
+    const now = overrides.now ?? Date.now
+    const sweep = new Sweep({ store, queues, watch: new JobWatch(store), webhooks, log, now, emit })
+    closers.push(() => sweep.close())
     state.ready = true
     emit({ type: 'courier-ready', courierId: id })
   } catch (error) {

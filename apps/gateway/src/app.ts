@@ -25,11 +25,15 @@ import { redeliverWebhook, redeliverWebhookRoute } from './routes/redeliver-webh
 import { retryJob, retryJobRoute } from './routes/retry-job.js'
 import { putJobRoute, submitJob, submitJobRoute } from './routes/submit-job.js'
 
-export function createApp(context: GatewayContext, observers: { metrics: GatewayMetrics; logger: Logger }) {
+export function createApp(
+  context: GatewayContext,
+  observers: { metrics: GatewayMetrics; logger: Logger },
+  keysRequired: boolean,
+) {
   const app = new OpenAPIHono<GatewayEnv>()
   app.use(requestId)
   app.use(observeRequest(observers.metrics, observers.logger))
-  app.use('/v1/*', authenticate(context.tenants, { required: context.config.KEYS_REQUIRED }))
+  app.use('/v1/*', authenticate(context.tenants, { required: keysRequired }))
   app.use('/v1/*', limitBody(context.config.BODY_LIMIT_BYTES))
 
   // Described by its route, handled by plain Hono: bodies are parsed once, by our own rules for faults.

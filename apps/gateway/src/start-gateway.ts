@@ -137,12 +137,14 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
         emit,
       },
     }
-    const app = createApp(context, observed)
-    const server = await listen(app.fetch, config)
+    const access = await accessFor(config, tenants, store.healthy)
+    const app = createApp(context, observed, access.keysRequired)
+    const server = await listen(app.fetch, access.host, config.PORT)
     closers.push(() => closeServer(server, config.STOP_TIMEOUT_MS))
-    await sayFaults(config, store, cache, emit)
+    if (access.fault) emit({ type: 'settings-fault', fault: access.fault })
+    await sayFaults(store, cache, emit)
     const { port } = server.address() as AddressInfo
-    const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
+    const host = access.host.includes(':') ? `[${access.host}]` : access.host
     observed.logger.info(
       {
         url: `http://${host}:${port}`,
@@ -173,11 +175,13 @@ async function loadTokenizers(config: Config, emit: Emit): Promise<Map<string, T
   return tokenizers
 }
 
-function listen(fetch: Parameters<typeof serve>[0]['fetch'], config: Config): Promise<Server> {
+function listen(
+  fetch: Parameters<typeof serve>[0]['fetch'],
+  hostname: string,
+  port: number,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch, hostname: config.HOST, port: config.PORT }, () =>
-      resolve(server as Server),
-    ) as Server
+    const server = serve({ fetch, hostname, port }, () => resolve(server as Server)) as Server
     server.once('error', reject)
   })
 }
@@ -194,16 +198,33 @@ function closeServer(server: Server, limitMs: number): Promise<void> {
   })
 }
 
-async function sayFaults(config: Config, store: JobStore, cache: ResultCache, emit: Emit): Promise<void> {
+interface Access {
+  host: string
+  keysRequired: boolean
+  fault?: string
+}
+
+/**
+ * Who may come in. On an address that others reach a key is needed, unless it is said that none is; and while there are
+ * no keys nobody could come in there, so that the gateway listens on this machine alone.
+ */
+async function accessFor(config: Config, tenants: TenantStore, storeHealthy: boolean): Promise<Access> {
+  const { HOST: host, ALLOW_ANONYMOUS: anonymous, KEYS_REQUIRED: always } = config
+  if (isLoopback(host)) return { host, keysRequired: always }
+  if (anonymous && !always) {
+    return { host, keysRequired: false, fault: `ALLOW_ANONYMOUS: anyone who reaches ${host} may submit jobs` }
+  }
+  if (!storeHealthy || (await tenants.anyKeys())) return { host, keysRequired: true }
+  const fault =
+    `There are no API keys yet, so this gateway listens on 127.0.0.1 and not on ${host}. Create one ` +
+    '(`millrace keys create`) and start it again, or set ALLOW_ANONYMOUS=true'
+  return { host: '127.0.0.1', keysRequired: always, fault }
+}
+
+async function sayFaults(store: JobStore, cache: ResultCache, emit: Emit): Promise<void> {
   const faults = await Promise.all([
     store.healthy ? store.settingFaults() : [],
     cache.healthy ? cache.settingFaults() : [],
   ])
   for (const fault of faults.flat()) emit({ type: 'settings-fault', fault })
-  if (!isLoopback(config.HOST)) {
-    emit({
-      type: 'settings-fault',
-      fault: `HOST is ${config.HOST}: anyone who reaches it may submit jobs; there are no API keys yet`,
-    })
-  }
 }

@@ -41,11 +41,10 @@ export const environmentSchema = z.object({
     .describe(
       'Key for /admin/queues (as the password of basic authentication); empty: loopback only, no key',
     ),
-  KEYS_REQUIRED: flag
+  KEYS_REQUIRED: flag.default(false).describe('An API key is needed even while none was made'),
+  ALLOW_ANONYMOUS: flag
     .default(false)
-    .describe(
-      'An API key is needed even while none was made; needed at once for a HOST that is not loopback',
-    ),
+    .describe('Serves without keys also on a HOST that other machines reach; without keys it is 127.0.0.1 otherwise'),
   DASHBOARD_WRITABLE: flag
     .default(false)
     .describe('Lets bull-board change queues; it only shows them otherwise'),

@@ -15,16 +15,17 @@ export interface FleetOptions {
   root: string
   workers?: number
   gateways?: number
+  couriers?: number
   /** More settings for every process. */
   env?: Record<string, string>
   cacheMaxmemory?: string
 }
 
-/** One gateway or worker. */
+/** One gateway, worker or courier. */
 export interface FleetProcess {
   readonly name: string
   readonly pid: number
-  /** A gateway's API, or a worker's metrics and health. */
+  /** A gateway's API, or a worker's or courier's metrics and health. */
   readonly url: string
   /** What it wrote to stdout and stderr so far. */
   output(): string
@@ -37,10 +38,12 @@ export interface Fleet {
   readonly cacheRedis: RedisServer
   readonly gateways: readonly FleetProcess[]
   readonly workers: readonly FleetProcess[]
+  readonly couriers: readonly FleetProcess[]
   /** The first gateway's URL. */
   readonly url: string
   startWorker(env?: Record<string, string>): Promise<FleetProcess>
   startGateway(env?: Record<string, string>): Promise<FleetProcess>
+  startCourier(env?: Record<string, string>): Promise<FleetProcess>
   stop(): Promise<void>
 }
 
@@ -52,6 +55,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const cache = await cacheRedis({ maxmemory: options.cacheMaxmemory ?? '256mb' })
   const gateways: FleetProcess[] = []
   const workers: FleetProcess[] = []
+  const couriers: FleetProcess[] = []
   const settings = {
     QUEUE_REDIS_URL: queue.url,
     CACHE_REDIS_URL: cache.url,
@@ -62,8 +66,8 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     LOG_LEVEL: 'info',
     ...options.env,
   }
-  const started = { gateway: 0, worker: 0 }
-  const start = async (app: 'gateway' | 'worker', list: FleetProcess[], env: Record<string, string> = {}) => {
+  const started = { gateway: 0, worker: 0, courier: 0 }
+  const start = async (app: keyof typeof started, list: FleetProcess[], env: Record<string, string> = {}) => {
     const entry = join(options.root, 'apps', app, 'dist', 'main.js')
     started[app] += 1
     const process = await startProcess(`${app}-${started[app]}`, entry, { ...settings, ...env })
@@ -75,13 +79,15 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     cacheRedis: cache,
     gateways,
     workers,
+    couriers,
     get url() {
       return gateways[0]?.url ?? ''
     },
     startWorker: (env) => start('worker', workers, env),
     startGateway: (env) => start('gateway', gateways, env),
+    startCourier: (env) => start('courier', couriers, env),
     async stop() {
-      await Promise.all([...workers, ...gateways].map((one) => one.kill('SIGTERM')))
+      await Promise.all([...couriers, ...workers, ...gateways].map((one) => one.kill('SIGTERM')))
       await Promise.all([queue.stop(), cache.stop()])
       await rm(dataDir, { recursive: true, force: true })
     },
@@ -90,6 +96,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     await Promise.all([
       ...Array.from({ length: options.gateways ?? 1 }, () => fleet.startGateway()),
       ...Array.from({ length: options.workers ?? 1 }, () => fleet.startWorker()),
+      ...Array.from({ length: options.couriers ?? 0 }, () => fleet.startCourier()),
     ])
   } catch (error) {
     await fleet.stop()
