@@ -1,4 +1,4 @@
-/** Embeddings as they travel with `options.encoding: 'base64'`: a third of the bytes of JSON numbers, and exact. */
+/** Embeddings as they travel with `options.encoding: 'base64'`: half the bytes of JSON numbers, and exact. */
 
 const bytesPerValue = 4
 

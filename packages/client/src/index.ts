@@ -30,4 +30,5 @@ export {
   type VerifyOptions,
   verifyWebhook,
   type WebhookHeaders,
+  type WebhookPayload,
 } from './verify-webhook.js'

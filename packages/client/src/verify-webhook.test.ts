@@ -8,7 +8,11 @@ const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const other = 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD'
 const sentAt = new Date('2026-01-01T00:00:00Z')
 const nowMs = sentAt.getTime() + 1000
-const payload = { type: 'job.succeeded', data: { text: 'grüße 🌊' } }
+const payload = {
+  type: 'job.succeeded',
+  timestamp: '2026-01-01T00:00:00.000Z',
+  data: { id: 'j', metadata: { note: 'grüße 🌊' } },
+}
 const body = JSON.stringify(payload)
 
 function headers(signedWith = secret, id = 'msg_1', text = body, at = sentAt): Record<string, string> {
@@ -77,8 +81,9 @@ describe('a webhook is refused', () => {
     refused(verifyWebhook({ ...headers(), 'webhook-timestamp': '1e9' }, body, secret, { nowMs })))
   test('whose signature is no base64', () =>
     refused(verifyWebhook({ ...headers(), 'webhook-signature': 'v1,@@@' }, body, secret, { nowMs })))
-  test('that is no JSON, though signed', () =>
-    refused(verifyWebhook(headers(secret, 'msg_1', '{'), '{', secret, { nowMs })))
+  test.each(['{', '[]', '{"type":"job.succeeded"}'])('whose body is %s, though signed', (text) =>
+    refused(verifyWebhook(headers(secret, 'msg_1', text), text, secret, { nowMs })),
+  )
 })
 
 test.each(['whsec_', 'whsec_@@', ''])(

@@ -1,4 +1,6 @@
 /** Whether a webhook is from the fleet, unchanged and fresh: Standard Webhooks (standardwebhooks.com), by WebCrypto. */
+import type { Job, WebhookEvent } from '@millrace/contracts'
+import { z } from 'zod'
 import { WebhookVerificationError } from './errors.js'
 
 /** Names in any case, as a `Headers` or as Node has them. */
@@ -8,9 +10,18 @@ export interface VerifiedWebhook {
   /** The same for every try to deliver one event: remember it, and act on each once. */
   readonly id: string
   readonly sentAt: Date
-  /** The body, parsed. */
-  readonly payload: unknown
+  readonly payload: WebhookPayload
 }
+
+export interface WebhookPayload {
+  readonly type: WebhookEvent
+  /** When it happened, ISO 8601. */
+  readonly timestamp: string
+  /** The job. An output that would make the message too long is null, and `output_url` says where to read it. */
+  readonly data: Job & { readonly output_url?: string }
+}
+
+const payloadParts = z.object({ type: z.string(), timestamp: z.string(), data: z.object({ id: z.string() }) })
 
 export interface VerifyOptions {
   /** How far the sender's clock and ours may be apart, and how old a message may be. Default 300. */
@@ -51,7 +62,7 @@ export async function verifyWebhook(
     for (const candidate of candidates) {
       // `verify` compares in constant time.
       if (await crypto.subtle.verify('HMAC', key, candidate, signed)) {
-        return { id, sentAt: new Date(sentMs), payload: parse(bytes) }
+        return { id, sentAt: new Date(sentMs), payload: payloadOf(bytes) }
       }
     }
   }
@@ -83,12 +94,15 @@ function importKey(secret: string) {
   return crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['verify'])
 }
 
-function parse(bytes: Uint8Array): unknown {
+function payloadOf(bytes: Uint8Array): WebhookPayload {
+  let payload: unknown
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    payload = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
     throw new WebhookVerificationError('The signature fits, but the body is no JSON', { cause: error })
   }
+  if (payloadParts.safeParse(payload).success) return payload as WebhookPayload
+  throw new WebhookVerificationError('The signature fits, but the body is no event of a job')
 }
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -11,6 +11,17 @@ export function wholeNumber(min: number, max: number) {
   }
 }
 
+/** Whole or broken. */
+export function seconds(min: number, max: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (!/^\d+(\.\d+)?$/.test(text) || value < min || value > max) {
+      throw new InvalidArgumentError(`It must be a number of seconds from ${min} to ${max}.`)
+    }
+    return value
+  }
+}
+
 /** `--metadata key=value`, given once or more. */
 export function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
   const at = text.indexOf('=')

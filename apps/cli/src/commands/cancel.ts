@@ -6,16 +6,16 @@ import { interruptible } from './interruptible.js'
 import { jobLine } from './job-words.js'
 
 interface CancelCommandOptions extends ConnectionOptions {
-  readonly json: boolean
+  readonly json?: boolean
 }
 
 export function cancelCommand(io: CommandIo = processIo): Command {
-  return withConnection(new Command('cancel'))
+  const command = new Command('cancel')
     .description(
       'Cancel a job. One that is canceled already is fine; one that is settled otherwise is an error.',
     )
     .argument('<id>', 'the id of the job')
-    .option('--json', 'write the job as JSON', false)
+    .option('--json', 'write the job as JSON')
     .addHelpText('after', '\nExample:\n  $ millrace cancel 01a20b3e-63e5-742b-a4ef-c455550fa479')
     .action((id: string, { json, ...connection }: CancelCommandOptions) =>
       interruptible(
@@ -27,4 +27,5 @@ export function cancelCommand(io: CommandIo = processIo): Command {
         },
       ),
     )
+  return withConnection(command)
 }

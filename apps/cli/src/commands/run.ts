@@ -12,7 +12,7 @@ import { wordsOf } from './fault-words.js'
 import { fingerprint } from './run-file/journal.js'
 import { Progress } from './run-file/progress.js'
 import { ProgressLine } from './run-file/progress-line.js'
-import { openFileSink, type ResultSink, streamSink } from './run-file/result-sink.js'
+import { openFileSink, openStreamSink, type ResultSink } from './run-file/result-sink.js'
 import type { FileEncoding } from './run-file/result-text.js'
 import { runFile } from './run-file/run-file.js'
 
@@ -20,14 +20,14 @@ interface RunCommandOptions extends ConnectionOptions {
   readonly model: string
   readonly output?: string
   readonly errors?: string
-  readonly overwrite: boolean
+  readonly overwrite?: boolean
   readonly encoding: FileEncoding
-  readonly truncate: boolean
+  readonly truncate?: boolean
   readonly batch: number
   readonly concurrency: number
   readonly priority?: number
   readonly retryFor: number
-  readonly quiet: boolean
+  readonly quiet?: boolean
 }
 
 interface Input {
@@ -40,7 +40,7 @@ interface Input {
 const stopGraceMs = 5000
 
 export function runCommand(io: CommandIo = processIo): Command {
-  return withConnection(new Command('run'))
+  const command = new Command('run')
     .description(
       'Run a file of texts, of any size, through the fleet. Can be stopped, and resumed, at any time.',
     )
@@ -57,13 +57,13 @@ export function runCommand(io: CommandIo = processIo): Command {
       '--errors <file>',
       'where lines that failed go, as input for another run (default: <output>.errors.jsonl, or standard error)',
     )
-    .option('--overwrite', 'begin anew, over what is in the output', false)
+    .option('--overwrite', 'begin anew, over what is in the output')
     .addOption(
       new Option('--encoding <form>', 'of the embeddings in the output')
         .choices(['float', 'base64'])
         .default('float'),
     )
-    .option('--truncate', 'cut texts that are too long, instead of failing them', false)
+    .option('--truncate', 'cut texts that are too long, instead of failing them')
     .option('--batch <items>', 'lines per job', wholeNumber(1, 10_000), 32)
     .option('--concurrency <jobs>', 'jobs under way at once', wholeNumber(1, 1000), 8)
     .option('--priority <0-9>', '0 goes first, 9 yields to all others', wholeNumber(0, 9))
@@ -73,7 +73,7 @@ export function runCommand(io: CommandIo = processIo): Command {
       wholeNumber(0, 604_800),
       600,
     )
-    .option('--quiet', 'show no progress', false)
+    .option('--quiet', 'show no progress')
     .addHelpText(
       'after',
       `
@@ -87,6 +87,7 @@ Examples:
   $ millrace run --model all-MiniLM-L6-v2 --truncate --output second.jsonl vectors.jsonl.errors.jsonl`,
     )
     .action((input: string, options: RunCommandOptions) => run(input, options, io))
+  return withConnection(command)
 }
 
 async function run(path: string, options: RunCommandOptions, io: CommandIo): Promise<void> {
@@ -95,10 +96,13 @@ async function run(path: string, options: RunCommandOptions, io: CommandIo): Pro
   const client = clientOf(options, options.retryFor, (fault, pauseMs) =>
     progress.waiting(`waiting ${Math.ceil(pauseMs / 1000)} s: ${fault.message}`),
   )
-  await checkModel(client, options.model)
-  const line = new ProgressLine(io.stderr, () => progress.line(performance.now()), options)
+  const workers = await workersOf(client, options.model)
+  const line = new ProgressLine(io.stderr, () => progress.line(performance.now()), {
+    quiet: options.quiet === true,
+  })
   io.stdout.on('error', () => {}) // a reader that went away (`| head`) is an error of the write that finds out
   const sink = await sinkOf(input, options, io, (text) => line.say(text))
+  if (workers === 0) await line.say(`No worker serves ${options.model} now; waiting for one.\n`)
   if (sink.next > 0) await line.say(`Resuming after line ${words(sink.next)}.\n`)
   const stopper = new Stopper(io, () =>
     line.say('Stopping: finishing what is under way (Ctrl-C again: at once).\n'),
@@ -110,7 +114,7 @@ async function run(path: string, options: RunCommandOptions, io: CommandIo): Pro
       sink,
       source: input.path === '-' ? (io.stdin as Readable) : createReadStream(input.path),
       model: options.model,
-      truncate: options.truncate,
+      truncate: options.truncate === true,
       priority: options.priority,
       batch: options.batch,
       concurrency: options.concurrency,
@@ -173,11 +177,11 @@ async function sinkOf(
   input: Input,
   options: RunCommandOptions,
   { stdout }: CommandIo,
-  say: (text: string) => Promise<void>,
+  tell: (text: string) => Promise<void>,
 ): Promise<ResultSink> {
-  const { output, encoding, errors, overwrite } = options
-  if (output === undefined) return streamSink(stdout, say, errors, encoding)
-  const { model, batch, truncate } = options
+  const { output, encoding, errors, overwrite = false } = options
+  if (output === undefined) return openStreamSink({ stdout, errors, tell, encoding, overwrite })
+  const { model, batch, truncate = false } = options
   const identity = {
     input: input.bytes === undefined ? 'a stream' : await fingerprint(input.path),
     model,
@@ -194,11 +198,12 @@ async function sinkOf(
 }
 
 /** Said before anything is read: an alias that is misspelt is not an error of the first line. */
-async function checkModel(client: Millrace, model: string): Promise<void> {
+async function workersOf(client: Millrace, alias: string): Promise<number> {
   const models = await client.models()
-  if (models.some(({ id }) => id === model)) return
+  const model = models.find(({ id }) => id === alias)
+  if (model) return model.workers
   const names = models.map(({ id }) => id).join(', ')
-  throw new CommandFailure(`This fleet has no model '${model}'. It has: ${names || 'none'}.`, exitCode.usage)
+  throw new CommandFailure(`This fleet has no model '${alias}'. It has: ${names || 'none'}.`, exitCode.usage)
 }
 
 async function inputOf(path: string): Promise<Input> {

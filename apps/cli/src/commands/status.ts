@@ -3,7 +3,7 @@ import type { Millrace } from '@millrace/client'
 import { Command } from 'commander'
 import { plainPaint, terminalPaint } from '../paint.js'
 import { pause } from '../pause.js'
-import { wholeNumber } from './arguments.js'
+import { seconds } from './arguments.js'
 import { type CommandIo, processIo, write } from './command-io.js'
 import { type ConnectionOptions, clientOf, withConnection } from './connection.js'
 import { CommandFailure, exitCode } from './exit-code.js'
@@ -12,8 +12,8 @@ import { fleetTable, type ModelWithQueue, type Readiness } from './fleet-table.j
 import { interruptible } from './interruptible.js'
 
 interface StatusCommandOptions extends ConnectionOptions {
-  readonly once: boolean
-  readonly json: boolean
+  readonly once?: boolean
+  readonly json?: boolean
   readonly interval: number
 }
 
@@ -24,14 +24,14 @@ interface FleetState {
 
 const readyzLimitMs = 10_000
 /** A fault is worth no long wait where the next look comes in seconds. */
-const retryForS = 3
+const retryForS = 1
 
 export function statusCommand(io: CommandIo = processIo): Command {
-  return withConnection(new Command('status'))
+  const command = new Command('status')
     .description('Show the models, their workers and queues; at a terminal, live until Ctrl-C.')
-    .option('--once', 'show it once', false)
-    .option('--json', 'write it once, as JSON', false)
-    .option('--interval <seconds>', 'how often to look', wholeNumber(1, 3600), 2)
+    .option('--once', 'show it once')
+    .option('--json', 'write it once, as JSON')
+    .option('--interval <seconds>', 'how often to look', seconds(0.1, 3600), 2)
     .addHelpText(
       'after',
       `
@@ -49,6 +49,7 @@ Examples:
         (signal) => status(options, io, signal),
       ),
     )
+  return withConnection(command)
 }
 
 async function status(options: StatusCommandOptions, io: CommandIo, signal: AbortSignal): Promise<void> {
@@ -91,7 +92,7 @@ function flag(value: unknown): boolean | undefined {
   return typeof value === 'boolean' ? value : undefined
 }
 
-/** Draws over the last picture. Ends by an abort, which is how a person ends it: no failure. */
+/** Draws over the last picture, until the signal aborts. @throws its reason */
 async function watch(
   look: () => Promise<FleetState>,
   intervalMs: number,

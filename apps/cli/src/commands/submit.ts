@@ -11,36 +11,36 @@ import { showSettled } from './show-settled.js'
 
 interface SubmitCommandOptions extends ConnectionOptions {
   readonly model: string
-  readonly wait: boolean
+  readonly wait?: boolean
   readonly timeout: number
-  readonly truncate: boolean
+  readonly truncate?: boolean
   readonly encoding: 'float' | 'base64'
   readonly priority?: number
   readonly metadata?: Record<string, string>
   readonly webhook?: string
   readonly idempotencyKey?: string
-  readonly json: boolean
+  readonly json?: boolean
 }
 
 export function submitCommand(io: CommandIo = processIo): Command {
-  return withConnection(new Command('submit'))
+  const command = new Command('submit')
     .description('Submit texts as one job; "-" reads them from standard input, one per line.')
     .argument('<text...>', 'the texts, or "-"')
     .requiredOption('--model <alias>', 'the model, as `millrace status` names it')
-    .option('--wait', 'wait for the job, and show its output', false)
+    .option('--wait', 'wait for the job, and show its output')
     .option(
       '--timeout <seconds>',
       'how long to wait; the job goes on all the same',
       wholeNumber(1, 604_800),
       600,
     )
-    .option('--truncate', 'cut texts that are too long, instead of refusing them', false)
+    .option('--truncate', 'cut texts that are too long, instead of refusing them')
     .addOption(new Option('--encoding <form>', 'of the output').choices(['float', 'base64']).default('float'))
     .option('--priority <0-9>', '0 goes first, 9 yields to all others', wholeNumber(0, 9))
     .option('--metadata <key=value>', 'kept with the job; may be given more than once', keyValue)
     .option('--webhook <url>', 'where to tell of the end of the job')
     .option('--idempotency-key <key>', 'the same key and texts are the same job, however often they are sent')
-    .option('--json', 'write the job as JSON', false)
+    .option('--json', 'write the job as JSON')
     .addHelpText(
       'after',
       `
@@ -50,6 +50,7 @@ Examples:
   $ millrace submit --model all-MiniLM-L6-v2 "..." --webhook https://example.com/hook --metadata order=17`,
     )
     .action((texts: string[], options: SubmitCommandOptions) => submit(texts, options, io))
+  return withConnection(command)
 }
 
 async function submit(texts: string[], options: SubmitCommandOptions, io: CommandIo): Promise<void> {
@@ -68,12 +69,12 @@ async function submit(texts: string[], options: SubmitCommandOptions, io: Comman
       await write(io.stdout, `${options.json ? JSON.stringify(job) : jobLine(job)}\n`)
       return
     }
-    await showSettled(io, client, job, { timeoutS: options.timeout, json: options.json, signal })
+    await showSettled(io, client, job, { timeoutS: options.timeout, json: options.json === true, signal })
   })
 }
 
 function bodyOf(inputs: string[], options: SubmitCommandOptions): SubmitBody {
-  const { model, truncate, encoding, priority, metadata, webhook } = options
+  const { model, truncate = false, encoding, priority, metadata, webhook } = options
   const [only = ''] = inputs
   return {
     model,

@@ -8,11 +8,11 @@ import { showSettled } from './show-settled.js'
 
 interface WaitCommandOptions extends ConnectionOptions {
   readonly timeout: number
-  readonly json: boolean
+  readonly json?: boolean
 }
 
 export function waitCommand(io: CommandIo = processIo): Command {
-  return withConnection(new Command('wait'))
+  const command = new Command('wait')
     .description('Wait until a job is settled, and show its output. Exits with 1 unless it succeeded.')
     .argument('<id>', 'the id of the job')
     .option(
@@ -21,7 +21,7 @@ export function waitCommand(io: CommandIo = processIo): Command {
       wholeNumber(1, 604_800),
       600,
     )
-    .option('--json', 'write the job as JSON', false)
+    .option('--json', 'write the job as JSON')
     .addHelpText(
       'after',
       `
@@ -29,11 +29,12 @@ Examples:
   $ millrace wait 01a20b3e-63e5-742b-a4ef-c455550fa479
   $ millrace wait 01a20b3e-63e5-742b-a4ef-c455550fa479 --json --timeout 3600 | jq .output`,
     )
-    .action((id: string, { timeout: timeoutS, json, ...connection }: WaitCommandOptions) =>
+    .action((id: string, { timeout: timeoutS, json = false, ...connection }: WaitCommandOptions) =>
       interruptible(
         io,
         () => `The job goes on: millrace wait ${id}`,
         (signal) => showSettled(io, clientOf(connection), id, { timeoutS, json, signal }),
       ),
     )
+  return withConnection(command)
 }

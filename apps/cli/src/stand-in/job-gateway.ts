@@ -34,6 +34,8 @@ export interface JobGateway {
   ready: boolean
   /** Resolves when so many jobs were made. */
   submitted(count: number): Promise<void>
+  /** Resolves when so many GETs, from now on, were answered or are being held at paths that begin so. */
+  asked(path: string, count?: number): Promise<void>
   release(): void
   close(): Promise<void>
 }
@@ -50,6 +52,7 @@ function base64Of(values: readonly number[]): string {
 export async function jobGateway(): Promise<JobGateway> {
   const jobs = new Map<string, { submitted: Submitted; settled: boolean }>()
   const byKey = new Map<string, string>()
+  const paths: string[] = []
   let changed: (() => void)[] = []
   const change = () => {
     const listeners = changed
@@ -72,6 +75,10 @@ export async function jobGateway(): Promise<JobGateway> {
     models: [{ id: 'm', object: 'model', task: 'feature-extraction', workers: 2, facts: null }],
     ready: true,
     submitted: (count) => until(() => gateway.jobs.length >= count),
+    asked: (path, count = 1) => {
+      const before = paths.length
+      return until(() => paths.slice(before).filter((one) => one.startsWith(path)).length >= count)
+    },
     release() {
       gateway.hold = false
       for (const id of jobs.keys()) settle(id)
@@ -156,6 +163,8 @@ export async function jobGateway(): Promise<JobGateway> {
     const url = new URL(request.url ?? '', 'http://gateway')
     const [, , , id = '', action] = url.pathname.split('/')
     gateway.lastHeaders = request.headers
+    if (request.method === 'GET') paths.push(url.pathname)
+    change()
     if (url.pathname === '/v1/models') return send(response, 200, { object: 'list', data: gateway.models })
     if (url.pathname === '/readyz') {
       const body = { ready: gateway.ready, queue_redis: gateway.ready, cache_redis: true }

@@ -22,19 +22,22 @@ const newline = 10
 /** Longer lines are no inputs, whatever they hold; they are read over without being kept. */
 export const maxLineBytes = 4 * 1024 * 1024
 
-export async function* inputLines(source: AsyncIterable<Uint8Array | string>): AsyncGenerator<Line> {
+export async function* inputLines(
+  source: AsyncIterable<Uint8Array | string>,
+  maxBytes: number = maxLineBytes,
+): AsyncGenerator<Line> {
   let index = 0
   let position = 0
   let parts: Buffer[] = []
   let length = 0
   const keep = (part: Buffer) => {
     length += part.length
-    if (length > maxLineBytes) parts = []
+    if (length > maxBytes) parts = []
     else parts.push(part)
   }
   const line = (): Line => {
     position += length
-    const bytes = length > maxLineBytes ? undefined : Buffer.concat(parts)
+    const bytes = length > maxBytes ? undefined : Buffer.concat(parts)
     parts = []
     length = 0
     return { index: index++, bytes, endsAt: position }

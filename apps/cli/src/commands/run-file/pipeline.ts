@@ -37,12 +37,13 @@ export async function runPipeline<C, R>(pipeline: Pipeline<C, R>): Promise<boole
   try {
     for await (const chunk of pipeline.chunks(reading)) {
       if (!(await room.take(reading)) || !(await lanes.take(reading))) break
-      const computed = pipeline.compute(chunk, working).finally(() => lanes.give())
+      const computed = pipeline.compute(chunk, working)
+      computed.catch(stopReading)
+      computed.finally(() => lanes.give()).catch(() => {})
       written = written.then(async () => {
         await pipeline.write(chunk, await computed)
         room.give()
       })
-      computed.catch(stopReading)
       written.catch(stopReading)
     }
     readAll = !reading.aborted

@@ -51,7 +51,7 @@ export class ResultFile {
     const { size } = await file.stat()
     const whole = (await newlineBefore(file, size)) + 1
     let end = 0
-    for await (const { bytes, endsAt } of inputLines(createReadStream(path))) {
+    for await (const { bytes, endsAt } of inputLines(createReadStream(path), Number.POSITIVE_INFINITY)) {
       if (endsAt > whole || (indexOf(bytes?.toString() ?? '') ?? next) >= next) break
       end = endsAt
     }

@@ -43,12 +43,7 @@ async function beginFileSink(
   { output, identity, encoding, overwrite }: FileSinkOptions,
   errors: LazyErrors,
 ): Promise<ResultSink> {
-  for (const path of overwrite ? [] : [output, identity.errors]) {
-    if (await holdsSomething(path)) {
-      const words = `${path} is there already, and is not of an unfinished run. Name another, or give --overwrite.`
-      throw new CommandFailure(words, exitCode.usage)
-    }
-  }
+  if (!overwrite) await refuseToOverwrite([output, identity.errors])
   await removeJournal(output)
   const file = await ResultFile.create(output)
   if (await holdsSomething(identity.errors)) await errors.resumeBefore(0)
@@ -119,13 +114,19 @@ class LazyErrors {
   }
 }
 
-/** @param errors a file, or undefined: errors go to `stderr` */
-export function streamSink(
-  stdout: Screenlike,
-  writeErrors: (text: string) => Promise<void>,
-  errors: string | undefined,
-  encoding: FileEncoding,
-): ResultSink {
+export interface StreamSinkOptions {
+  readonly stdout: Screenlike
+  /** The file for lines that failed; where there is none, they are given to `tell`. */
+  readonly errors: string | undefined
+  readonly tell: (text: string) => Promise<void>
+  readonly encoding: FileEncoding
+  readonly overwrite: boolean
+}
+
+/** @throws CommandFailure when the errors file holds something already */
+export async function openStreamSink(options: StreamSinkOptions): Promise<ResultSink> {
+  const { stdout, errors, tell, encoding, overwrite } = options
+  if (errors !== undefined && !overwrite) await refuseToOverwrite([errors])
   const file = errors === undefined ? undefined : new LazyErrors(errors)
   return {
     runId: randomUUID(),
@@ -133,12 +134,20 @@ export function streamSink(
     async write(results) {
       const failures = results.map(failureText).join('')
       if (file) await file.write(failures)
-      else if (failures !== '') await writeErrors(failures)
+      else if (failures !== '') await tell(failures)
       await write(stdout, results.map((result) => resultText(result, encoding)).join(''))
     },
-    async close() {
-      await file?.close(true)
+    async close(finished) {
+      await file?.close(finished)
     },
+  }
+}
+
+async function refuseToOverwrite(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    if (!(await holdsSomething(path))) continue
+    const words = `${path} is there already, and is not of an unfinished run. Name another, or give --overwrite.`
+    throw new CommandFailure(words, exitCode.usage)
   }
 }
 

@@ -28,11 +28,17 @@ function numbersOf(base64: string): number[] {
 const powers = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
 
 /**
- * The double whose decimal form has at most 9 digits and is still this float32, where the float32's own double needs 17:
- * half the file. Where 9 digits by arithmetic do not come back (far from 1), the double as it is.
+ * The double whose decimal form is the short form of this float32, as the API's own JSON has it: at most 9 digits, where the
+ * float32's own double needs 17. Half the file.
  */
 export function shortFloat(value: number): number {
-  const power = powers[8 - Math.floor(Math.log10(Math.abs(value)))]
-  const short = power === undefined ? Number(value.toPrecision(9)) : Math.round(value * power) / power
+  const firstDigit = Math.floor(Math.log10(Math.abs(value)))
+  for (let digits = 6; digits <= 9; digits++) {
+    const power = powers[digits - 1 - firstDigit]
+    if (power === undefined) break
+    const short = Math.round(value * power) / power
+    if (Math.fround(short) === value) return short
+  }
+  const short = Number(value.toPrecision(9))
   return Math.fround(short) === value ? short : value
 }
