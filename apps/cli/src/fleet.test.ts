@@ -42,12 +42,14 @@ function expectNothingLeft({ history, dataDir }: StandInFleet) {
 }
 
 describe('a fleet that is up', () => {
-  test('stops workers first, then the gateway, and leaves nothing running', async () => {
+  test('stops workers and courier first, then the gateway, and leaves nothing running', async () => {
     const run = await start()
     expect(await run.fleet.started).toBe(`http://127.0.0.1:${run.options.plan.port}`)
     await run.fleet.close()
     const stops = run.history().filter(([, what]) => what === 'stopped')
-    expect(stops.map(([role]) => role)).toEqual(['worker', 'worker', 'gateway'])
+    const roles = stops.map(([role]) => role)
+    expect(roles.slice(0, 3).sort()).toEqual(['courier', 'worker', 'worker'])
+    expect(roles.slice(3)).toEqual(['gateway'])
     expectNothingLeft(run)
   })
 

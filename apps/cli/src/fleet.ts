@@ -5,7 +5,14 @@
 import { type FleetPlan, metricsPort, type OwnRedis } from './fleet-plan.js'
 import { LaunchError, StopRequested } from './launch-error.js'
 import { acquireLock } from './lock-file.js'
-import { courierMember, gatewayMember, type MemberOptions, redisMember, redisName, workerMember } from './members.js'
+import {
+  courierMember,
+  gatewayMember,
+  type MemberOptions,
+  redisMember,
+  redisName,
+  workerMember,
+} from './members.js'
 import { type PortUse, requirePorts } from './ports.js'
 import { untilReady } from './readiness.js'
 import { redisHost, requireRedis } from './redis-processes.js'
@@ -146,7 +153,8 @@ function portUses(plan: FleetPlan): PortUse[] {
       host: plan.metrics.host,
       port: metricsPort(plan.metrics.port, index + 1),
       purpose: index === plan.workers ? 'metrics of the courier' : `metrics of worker-${index + 1}`,
-      remedy: 'Choose another with the setting METRICS_PORT (worker N uses METRICS_PORT + N - 1, the courier the next one).',
+      remedy:
+        'Choose another with the setting METRICS_PORT (worker N uses METRICS_PORT + N - 1, the courier the next one).',
     }),
   )
   return [gateway, ...redis, ...metrics]

@@ -47,7 +47,10 @@ function job(status: string, output: unknown, cache = 'miss', httpStatus = 200) 
       cache: { hits: 0, misses: 0, joined: 0 },
     },
     attempts: 1,
-    urls: { get: '/v1/jobs/a' },
+    priority: 0,
+    metadata: {},
+    webhook: null,
+    urls: { get: '/v1/jobs/a', events: '/v1/jobs/a/events', cancel: '/v1/jobs/a/cancel' },
   }
   return (response: ServerResponse) =>
     response.writeHead(httpStatus, { 'x-cache': cache }).end(JSON.stringify(body))
@@ -62,14 +65,14 @@ const vectors = [
 describe('the proof', () => {
   test('gives the pairwise similarities and says that the second answer was a hit', async () => {
     const url = await gateway(job('succeeded', vectors), job('succeeded', vectors, 'hit'))
-    const proof = await prove(url, 'm', 5000, () => 0, never)
+    const proof = await prove({ url, key: '' }, 'm', 5000, () => 0, never)
     expect(proof.similarities[0]?.map((value) => value.toFixed(3))).toEqual(['1.000', '0.600', '0.000'])
     expect([proof.first.cache, proof.second.cache]).toEqual(['miss', 'hit'])
   })
 
   test('polls a job that is still queued', async () => {
     const url = await gateway(job('queued', null, 'miss', 202), job('succeeded', vectors))
-    const proof = await prove(url, 'm', 5000, () => 0, never)
+    const proof = await prove({ url, key: '' }, 'm', 5000, () => 0, never)
     expect(proof.first.vectors).toEqual(vectors)
   })
 
@@ -84,12 +87,12 @@ describe('the proof', () => {
     ['an embedding is all zero', job('succeeded', [[0, 0], ...vectors.slice(1)]), 'not made of numbers'],
   ])('fails when %s', async (_name, answer, words) => {
     const url = await gateway(answer)
-    await expect(prove(url, 'm', 5000, () => 0, never)).rejects.toThrow(words)
+    await expect(prove({ url, key: '' }, 'm', 5000, () => 0, never)).rejects.toThrow(words)
   })
 
   test('fails when the same request is answered differently', async () => {
     const url = await gateway(job('succeeded', vectors), job('succeeded', vectors.toReversed(), 'hit'))
-    await expect(prove(url, 'm', 5000, () => 0, never)).rejects.toThrow('differs from the first')
+    await expect(prove({ url, key: '' }, 'm', 5000, () => 0, never)).rejects.toThrow('differs from the first')
   })
 
   test('names the problem that the gateway answers with', async () => {
@@ -104,12 +107,12 @@ describe('the proof', () => {
       errors: [],
     }
     const url = await gateway((response) => response.writeHead(429).end(JSON.stringify(problem)))
-    await expect(prove(url, 'm', 5000, () => 0, never)).rejects.toThrow('queue_full: try later')
+    await expect(prove({ url, key: '' }, 'm', 5000, () => 0, never)).rejects.toThrow('queue_full: try later')
   })
 
   test('is bounded: a gateway that never answers is a fault', async () => {
     const url = await gateway(() => {})
-    await expect(prove(url, 'm', 50, () => 0, never)).rejects.toThrow('no answer within 0.05 s')
+    await expect(prove({ url, key: '' }, 'm', 50, () => 0, never)).rejects.toThrow('no answer within 0.05 s')
   })
 })
 

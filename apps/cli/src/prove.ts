@@ -12,6 +12,8 @@ export const proofSentences = [
   'The central bank raised interest rates again.',
 ] as const
 
+const askLimitMs = 10_000
+
 export interface ProofAnswer {
   readonly vectors: readonly (readonly number[])[]
   readonly cache: string
@@ -25,9 +27,14 @@ export interface Proof {
   readonly similarities: readonly (readonly number[])[]
 }
 
-/** @throws LaunchError when the fleet does not answer as it should */
+interface Call {
+  url: string
+  headers: Record<string, string>
+}
+
+/** @param key '' where the fleet has none. @throws LaunchError when the fleet does not answer as it should */
 export async function prove(
-  url: string,
+  { url, key }: { url: string; key: string },
   model: string,
   limitMs: number,
   now: () => number,
@@ -35,8 +42,9 @@ export async function prove(
 ): Promise<Proof> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
   try {
-    const first = await embed(url, model, now, bounded)
-    const second = await embed(url, model, now, bounded)
+    const call = { url, headers: key === '' ? {} : { authorization: `Bearer ${key}` } }
+    const first = await embed(call, model, now, bounded)
+    const second = await embed(call, model, now, bounded)
     const similarities = first.vectors.map((a) => first.vectors.map((b) => cosine(a, b)))
     if (!similarities.flat().every(Number.isFinite))
       throw new LaunchError('an embedding is not made of numbers')
@@ -51,7 +59,7 @@ export async function prove(
 }
 
 async function embed(
-  url: string,
+  { url, headers }: Call,
   model: string,
   now: () => number,
   signal: AbortSignal,
@@ -59,14 +67,16 @@ async function embed(
   const begin = now()
   const answer = await fetch(`${url}/v1/jobs`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', prefer: 'wait=30' },
+    headers: { 'content-type': 'application/json', prefer: 'wait=30', ...headers },
     body: JSON.stringify({ model, inputs: proofSentences }),
     signal,
   })
   let job = await readJob(answer)
   while (!isTerminal(job.status)) {
     await pause(100, signal)
-    job = await readJob(await fetch(new URL(job.urls.get, url), { headers: { prefer: 'wait=30' }, signal }))
+    job = await readJob(
+      await fetch(new URL(job.urls.get, url), { headers: { prefer: 'wait=30', ...headers }, signal }),
+    )
   }
   const tookMs = now() - begin
   return { vectors: vectorsOf(job), cache: answer.headers.get('x-cache') ?? 'unknown', tookMs }
@@ -79,6 +89,13 @@ async function readJob(answer: Response): Promise<Job> {
   throw new LaunchError(
     problem.success ? `${problem.data.code}: ${problem.data.detail}` : `status ${answer.status}`,
   )
+}
+
+/** Whether this fleet wants a key that we have not. */
+export async function wantsKey(url: string, signal: AbortSignal): Promise<boolean> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(askLimitMs)])
+  const { status } = await fetch(`${url}/v1/models`, { signal: limit })
+  return status === 401
 }
 
 function vectorsOf(job: Job): number[][] {

@@ -98,7 +98,7 @@ export class Screen {
     const body = JSON.stringify({ model, input: 'Hello, Millrace' })
     this.say()
     this.say(`${paint.bold('API')}        ${url}/v1/jobs`)
-    this.say(`${paint.bold('Docs')}       ${url}/openapi.json`)
+    this.say(`${paint.bold('Docs')}       ${url}/docs`)
     this.say(`${paint.bold('Dashboard')}  ${url}/admin/queues`)
     this.say()
     this.say('Try it:')

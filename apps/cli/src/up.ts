@@ -6,12 +6,14 @@ import { type Fleet, startFleet } from './fleet.js'
 import { givenRoles, ownRedisUrl, planFleet, redisVariable, type Variables } from './fleet-plan.js'
 import { LaunchError } from './launch-error.js'
 import { freePort } from './ports.js'
-import { prove } from './prove.js'
+import { prove, wantsKey } from './prove.js'
 import { type RedisRole, redisHost } from './redis-processes.js'
 import type { Screen } from './screen.js'
 
 const remindMs = 60_000
 const proofLimitMs = 60_000
+const noKey =
+  'This fleet has API keys: give one in MILLRACE_KEY (scopes submit and read) to have it prove itself.'
 
 export interface UpOptions {
   readonly workers?: number
@@ -59,7 +61,7 @@ export async function up(options: UpOptions, variables: Variables, screen: Scree
     now,
     on: (event) => screen.event(event),
   })
-  const done = finish(fleet, options, plan.models[0], screen, now)
+  const done = finish(fleet, options, plan.models[0], variables.MILLRACE_KEY ?? '', screen, now)
   return { fleet, done }
 }
 
@@ -67,12 +69,16 @@ async function finish(
   fleet: Fleet,
   options: UpOptions,
   model: string | undefined,
+  key: string,
   screen: Screen,
   now: () => number,
 ) {
   const url = await fleet.started
   if (model === undefined) return
-  if (options.proof) screen.proof(await prove(url, model, proofLimitMs, now, fleet.closing))
+  if (options.proof) {
+    if (key === '' && (await wantsKey(url, fleet.closing))) screen.say(noKey)
+    else screen.proof(await prove({ url, key }, model, proofLimitMs, now, fleet.closing))
+  }
   screen.directions(url, model)
 }
 

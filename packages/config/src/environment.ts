@@ -44,7 +44,9 @@ export const environmentSchema = z.object({
   KEYS_REQUIRED: flag.default(false).describe('An API key is needed even while none was made'),
   ALLOW_ANONYMOUS: flag
     .default(false)
-    .describe('Serves without keys also on a HOST that other machines reach; without keys it is 127.0.0.1 otherwise'),
+    .describe(
+      'Serves without keys also on a HOST that other machines reach; without keys it is 127.0.0.1 otherwise',
+    ),
   DASHBOARD_WRITABLE: flag
     .default(false)
     .describe('Lets bull-board change queues; it only shows them otherwise'),

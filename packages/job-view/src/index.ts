@@ -1,2 +1,2 @@
 export { type JobWithoutOutput, knownJobText, type QueueEstimate, storedJobText, viewOf } from './job-view.js'
-export { itemErrorText, ResultTexts, shortFloat } from './vector-json.js'
+export { itemErrorText, ResultTexts } from './vector-json.js'

@@ -1,21 +1,6 @@
 import { encodeError, encodeVector } from '@millrace/cache'
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ResultTexts, shortFloat } from './vector-json.js'
-
-const digits = (text: string) =>
-  text.replace(/e.*/, '').replace(/[-.]/g, '').replace(/^0+/, '').replace(/0+$/, '').length
-
-test('every finite float32 reads back exactly and has at most 9 digits', () => {
-  fc.assert(
-    fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => {
-      const text = JSON.stringify(shortFloat(value))
-      expect(Math.fround(JSON.parse(text)) === value).toBe(true)
-      expect(digits(text)).toBeLessThanOrEqual(9)
-    }),
-    { numRuns: 2000 },
-  )
-})
+import { ResultTexts } from './vector-json.js'
 
 test('what JSON cannot say is null', () => {
   const texts = new ResultTexts(1 << 20)

@@ -1,5 +1,5 @@
 /**
- * Stands in for a gateway or worker in the launcher's tests: announces itself, answers /readyz, stops on SIGTERM,
+ * Stands in for a gateway, worker or courier in the launcher's tests: announces itself, answers /readyz, stops on SIGTERM,
  * writes down what happened to it. STAND_IN_<ROLE> chooses a misbehaviour, STAND_IN_LOG the file written to.
  */
 import { appendFileSync } from 'node:fs'

@@ -56,7 +56,7 @@ export async function standInFleet(
       ...plan,
     },
     variables: { ...behaviour, STAND_IN_LOG: log },
-    entries: { gateway: file('gateway.mjs'), worker: file('worker.mjs') },
+    entries: { gateway: file('gateway.mjs'), worker: file('worker.mjs'), courier: file('courier.mjs') },
     redisCommand: 'redis-server',
     restartLimits: { firstDelayMs: 10, maxDelayMs: 20, healthyMs: 60_000, startAttempts: 3 },
     patience: { remindMs: 10_000, limitMs: 20_000 },

@@ -1,5 +1,6 @@
 /** Results as lines of JSON. Pure. */
 import { decodeEmbedding } from '@millrace/client'
+import { shortFloat } from '@millrace/contracts'
 import type { LineResult } from './input-item.js'
 
 export type FileEncoding = 'float' | 'base64'
@@ -22,23 +23,4 @@ export function failureText(result: LineResult): string {
 
 function numbersOf(base64: string): number[] {
   return Array.from(decodeEmbedding(base64), shortFloat)
-}
-
-/** Powers of ten that a double holds exactly, so that one division rounds correctly. */
-const powers = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
-
-/**
- * The double whose decimal form is the short form of this float32, as the API's own JSON has it: at most 9 digits, where the
- * float32's own double needs 17. Half the file.
- */
-export function shortFloat(value: number): number {
-  const firstDigit = Math.floor(Math.log10(Math.abs(value)))
-  for (let digits = 6; digits <= 9; digits++) {
-    const power = powers[digits - 1 - firstDigit]
-    if (power === undefined) break
-    const short = Math.round(value * power) / power
-    if (Math.fround(short) === value) return short
-  }
-  const short = Number(value.toPrecision(9))
-  return Math.fround(short) === value ? short : value
 }

@@ -1,0 +1,3 @@
+import { standIn } from './child.mjs'
+
+standIn('courier', 0)
