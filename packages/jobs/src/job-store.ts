@@ -44,6 +44,8 @@ export type TakenChunk =
       state: 'taken'
       facts: JobFacts
       startedAtMs: number
+      /** Past this it is late; null: there is no such limit. */
+      settleByMs: number | null
       items: SlotInput[]
       /** Whether this call started the job. */
       first: boolean
@@ -192,7 +194,7 @@ export class JobStore {
   /** A worker takes a chunk. @param attempt which try of this chunk it is, from 1 */
   async take({ jobId, run, chunk }: ChunkRef, attempt: number, nowMs: number): Promise<TakenChunk> {
     const { record, inputs, events } = keysOf(jobId)
-    const [state, facts = '', third = '', started, first] = await reach(() =>
+    const [state, facts = '', third = '', started, first, settleBy] = await reach(() =>
       this.#redis.mrTakeChunk(record, inputs, events, nowMs, chunk, attempt, run),
     )
     switch (state) {
@@ -205,6 +207,7 @@ export class JobStore {
           state,
           facts: parseFacts(facts),
           startedAtMs: Number(started),
+          settleByMs: settleBy ? Number(settleBy) : null,
           items: parseChunk(third || '[]'),
           first: Number(first) === 1,
         }

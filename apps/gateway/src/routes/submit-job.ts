@@ -10,7 +10,6 @@ import { checkInputs } from '../check-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { endOfTurn } from '../end-of-turn.js'
-import { invalidRequest } from '../invalid-request.js'
 import { waitSeconds } from '../prefer.js'
 import { readJob } from '../read-job.js'
 import { repeatableId } from '../repeatable.js'
@@ -18,6 +17,7 @@ import { setHeader } from '../set-header.js'
 import { rereadMs, settledJob } from '../settled-job.js'
 import { storedText } from '../stored-text.js'
 import { type SubmitRequest, type Submitted, submit } from '../submit.js'
+import { SubmitBodies } from '../submit-bodies.js'
 import { problems } from './answers.js'
 import { streamEvents, wantsEvents } from './job-events.js'
 
@@ -87,9 +87,10 @@ export const putJobRoute = createRoute({
 
 /** POST: the id is ours or, with an Idempotency-Key, made from the key. PUT: the id is the client's. */
 export function submitJob(context: GatewayContext) {
+  const bodies = new SubmitBodies()
   return async (c: RequestContext): Promise<Response> => {
     const text = await bodyText(c)
-    const body = parseBody(text)
+    const body = bodies.parse(text)
     const request = await checkedRequest(c, body, repeatableId(c, text), context)
     if (wantsEvents(c)) {
       const submitted = await submit(request, context.submit)
@@ -210,18 +211,4 @@ async function bodyText(c: RequestContext): Promise<string> {
     throw new MillraceError('unsupported_media_type', 'Send the body as application/json')
   }
   return c.req.text()
-}
-
-/** @throws MillraceError malformed_json, invalid_request */
-function parseBody(text: string): SubmitJob {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-    throw new MillraceError('malformed_json', error.message.replace(/, ".*$/s, ''), { cause: error })
-  }
-  const parsed = submitJobSchema.safeParse(json)
-  if (parsed.success) return parsed.data
-  throw invalidRequest(parsed.error)
 }

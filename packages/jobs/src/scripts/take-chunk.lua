@@ -3,7 +3,8 @@
 -- ARGV[1] now in ms   ARGV[2] chunk   ARGV[3] which try this is   ARGV[4] run
 -- Answers { 'gone' } when there is no such job, { 'retried' } when the job has had a later run, { 'settled', facts, status }
 -- when it has its terminal status, { 'stored' } when this chunk's outputs are in, { 'late', facts } when the job passed
--- a deadline, and else { 'taken', facts, payload, started at in ms, 1 when this call started the job }.
+-- a deadline, and else { 'taken', facts, payload, started at in ms, 1 when this call started the job, to be settled by
+-- in ms where there is such a limit }.
 local record = redis.call('HMGET', KEYS[1],
   'facts', 'status', 'started', 'chunk:' .. ARGV[2], 'attempts', 'run', 'startBy', 'settleBy')
 local facts, status, started, stored = record[1], record[2], record[3], record[4]
@@ -35,4 +36,4 @@ end
 if tonumber(ARGV[3]) > tonumber(record[5] or 0) then
   redis.call('HSET', KEYS[1], 'attempts', ARGV[3])
 end
-return { 'taken', facts, redis.call('HGET', KEYS[2], ARGV[2]), started, first }
+return { 'taken', facts, redis.call('HGET', KEYS[2], ARGV[2]), started, first, record[8] }

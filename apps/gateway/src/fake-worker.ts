@@ -1,0 +1,111 @@
+/** For the tests of this app: a worker without a model. It takes chunks and stores results as a real one does. */
+import { encodeError, encodeVector } from '@millrace/cache'
+import type { ModelFacts } from '@millrace/contracts'
+import { ChunkConsumer, type ChunkDelivery, encodeSettled, FleetRegistry, JobStore, settledChannel } from '@millrace/jobs'
+import { model } from './gateway-under-test.js'
+
+export const fakeFacts: ModelFacts = {
+  version: 'v1',
+  task: 'feature-extraction',
+  dtype: 'q8',
+  dimensions: 2,
+  max_tokens: 256,
+  batching: { mode: 'batched', probe_difference: 0 },
+}
+
+/** Two numbers that tell which input they are of. */
+export const fakeVector = (input: string) => [input.length, input.charCodeAt(0)]
+export const fakeResult = (input: string) => encodeVector(new Float32Array(fakeVector(input)))
+
+/** An input with this beginning fails. */
+export const failing = 'fail: '
+
+export class FakeWorker {
+  /** Every input that was computed, in its order. */
+  computed: string[] = []
+  /** Awaited before a chunk is taken, and between its taking and its storing. */
+  beforeTake: (chunk: ChunkDelivery) => Promise<void> = async () => {}
+  beforeStore: (chunk: ChunkDelivery) => Promise<void> = async () => {}
+  readonly store: JobStore
+  readonly #registry: FleetRegistry
+  readonly #consumer: ChunkConsumer
+
+  private constructor(store: JobStore, registry: FleetRegistry, url: string) {
+    this.store = store
+    this.#registry = registry
+    this.#consumer = new ChunkConsumer({
+      url,
+      model,
+      workerId: 'w1',
+      lockMs: 10_000,
+      stalledCheckMs: 5000,
+      hasRoom: () => true,
+      now: Date.now,
+      handle: (chunk) => this.#handle(chunk),
+    })
+  }
+
+  /** @param url of the queue Redis */
+  static async start(url: string): Promise<FakeWorker> {
+    const store = await JobStore.connect({ url, role: 'worker' })
+    const registry = await FleetRegistry.connect({ url })
+    const worker = new FakeWorker(store, registry, url)
+    await announceModel(registry)
+    worker.#consumer.start()
+    return worker
+  }
+
+  /** Computes nothing until the answered function is called. */
+  hold(): () => void {
+    let letGo = () => {}
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    this.beforeTake = () => held
+    return letGo
+  }
+
+  reset(): void {
+    this.computed = []
+    this.beforeTake = async () => {}
+    this.beforeStore = async () => {}
+  }
+
+  async stop(): Promise<void> {
+    await this.#consumer.close(2000)
+    await Promise.all([this.store.close(), this.#registry.close()])
+  }
+
+  async #handle(chunk: ChunkDelivery): Promise<void> {
+    await this.beforeTake(chunk)
+    const taken = await this.store.take(chunk, chunk.attempt, Date.now())
+    if (taken.state === 'taken') {
+      await this.beforeStore(chunk)
+      this.computed.push(...taken.items.map(({ input }) => input))
+      const results = new Map(taken.items.map(({ slot, input }) => [slot, resultOf(input)]))
+      const failed = taken.items.filter(({ input }) => input.startsWith(failing)).length
+      const costs = { failed, hits: 0, joined: 0, tokenizeUs: 1, predictUs: 1, batchSize: 1 }
+      const { jobId, run, chunk: index } = chunk
+      const stored = { jobId, run, chunk: index, ttlMs: taken.facts.ttlMs, results, ...costs }
+      const outcome = await this.store.storeChunk(stored, Date.now())
+      if (outcome.state === 'settled-now') {
+        // As a real worker: results of the last chunk alone do not make a job of many.
+        const outputs = outcome.progress.chunks === 1 && outcome.facts.knownCount === 0 ? results : null
+        await this.store.publish(settledChannel, encodeSettled([{ jobId, progress: outcome.progress, outputs }]))
+      }
+    }
+    await chunk.complete()
+  }
+}
+
+/** Makes the model known, as a worker does that has loaded it. */
+export async function announceModel(registry: FleetRegistry): Promise<void> {
+  const worker = { id: 'w1', startedAtMs: Date.now(), models: { [model]: { chunksDone: 0, itemsDone: 0 } } }
+  await registry.announce(worker, new Map([[model, fakeFacts]]))
+}
+
+function resultOf(input: string): Buffer {
+  return input.startsWith(failing)
+    ? encodeError({ code: 'inference_failed', detail: 'it was told to fail' })
+    : fakeResult(input)
+}

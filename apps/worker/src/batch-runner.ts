@@ -1,0 +1,113 @@
+/**
+ * Items to batches to the model: tokenized, batched, run, stored, answered. Every model process is kept busy with one batch
+ * and one more ready; nothing waits while one is idle. Knows nothing of requests, and takes no claims: it ends them.
+ */
+import type { Batch, MicroBatcher } from '@millrace/batching'
+import { encodeError, encodeVector } from '@millrace/cache'
+import { MillraceError } from '@millrace/contracts'
+import type { BatchOutcome, LoadedModel } from '@millrace/model'
+import type { Claims } from './claims.js'
+import type { Emit } from './events.js'
+import type { ItemInFlight } from './items-in-flight.js'
+
+export interface BatchRunnerOptions {
+  alias: string
+  model: LoadedModel
+  batcher: MicroBatcher<ItemInFlight>
+  claims: Pick<Claims, 'settle' | 'release'>
+  emit: Emit
+  /** Called when items left the batcher, and there may be room for more chunks. */
+  onRoom: () => void
+  /** Called when the model can no longer be run here. */
+  onModelLost: (error: Error) => void
+}
+
+export class BatchRunner {
+  readonly #options: BatchRunnerOptions
+  #batchesOut = 0
+
+  constructor(options: BatchRunnerOptions) {
+    this.#options = options
+  }
+
+  /** Real tokens that wait here for a model process. */
+  get waitingTokens(): number {
+    return this.#options.batcher.tokens
+  }
+
+  /** Hands an item to the batcher; one that the model cannot take is answered at once. */
+  add(item: ItemInFlight): void {
+    const { model, batcher } = this.#options
+    const startedMs = performance.now()
+    try {
+      item.encoded = { ids: model.tokenizer.encode(item.input, { truncate: item.truncate }) }
+      item.tokenizeMs = performance.now() - startedMs
+      batcher.add(item, item.encoded.ids.length)
+    } catch (error) {
+      if (error instanceof MillraceError) {
+        const bytes = encodeError({ code: error.code, detail: error.message })
+        item.finish({ bytes, via: 'computed', tokenizeMs: 0, batch: null })
+      } else {
+        item.abandon(error)
+      }
+      void this.#options.claims.release([item.key])
+    }
+  }
+
+  /** Gives the model what it has room for. */
+  pump(): void {
+    const { model, batcher } = this.#options
+    while (this.#batchesOut < model.slots) {
+      const batch = batcher.take()
+      if (!batch) return
+      this.#batchesOut += 1
+      void this.#run(batch)
+    }
+  }
+
+  /** Abandons what no model process has yet and `match` fits. Resolves when its claims are released. */
+  async drop(match: (item: ItemInFlight) => boolean, why: Error): Promise<void> {
+    const dropped = this.#options.batcher.remove(match)
+    if (dropped.length === 0) return
+    for (const item of dropped) item.abandon(why)
+    const released = this.#options.claims.release(dropped.map(({ key }) => key))
+    this.#options.onRoom()
+    await released
+  }
+
+  async #run(batch: Batch<ItemInFlight>): Promise<void> {
+    const { model, claims, onRoom, onModelLost, emit, alias } = this.#options
+    const { items, realTokens, paddedTokens, reason } = batch
+    const count = items.length
+    const keys = items.map(({ key }) => key)
+    try {
+      const { outcomes, predictMs } = await model.runBatch(items.map(({ encoded }) => encoded)).finally(() => {
+        this.#batchesOut -= 1
+        this.pump()
+        onRoom()
+      })
+      emit({ type: 'batch-done', model: alias, items: count, realTokens, paddedTokens, predictMs, reason })
+      const results = outcomes.map(bytesOf)
+      // Only answers are shared: a failure may be this worker's own.
+      const answers = results.flatMap((value, i) => {
+        const key = keys[i]
+        return outcomes[i]?.ok && key !== undefined ? [{ key, value }] : []
+      })
+      await claims.settle(answers, keys)
+      const ran = { size: count, predictMs }
+      for (const [i, item] of items.entries()) {
+        const bytes = results[i]
+        if (!bytes) throw new Error(`the model answered ${results.length} of ${count} items`)
+        item.finish({ bytes, via: 'computed', tokenizeMs: item.tokenizeMs, batch: ran })
+      }
+    } catch (error) {
+      for (const item of items) item.abandon(error)
+      void claims.release(keys)
+      onModelLost(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+}
+
+function bytesOf(outcome: BatchOutcome['outcomes'][number]): Buffer {
+  return outcome.ok ? encodeVector(outcome.vector) : encodeError(outcome.error)
+}
