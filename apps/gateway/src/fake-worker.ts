@@ -1,7 +1,14 @@
 /** For the tests of this app: a worker without a model. It takes chunks and stores results as a real one does. */
 import { encodeError, encodeVector } from '@millrace/cache'
 import type { ModelFacts } from '@millrace/contracts'
-import { ChunkConsumer, type ChunkDelivery, encodeSettled, FleetRegistry, JobStore, settledChannel } from '@millrace/jobs'
+import {
+  ChunkConsumer,
+  type ChunkDelivery,
+  encodeSettled,
+  FleetRegistry,
+  JobStore,
+  settledChannel,
+} from '@millrace/jobs'
 import { model } from './gateway-under-test.js'
 
 export const fakeFacts: ModelFacts = {
@@ -89,9 +96,11 @@ export class FakeWorker {
       const stored = { jobId, run, chunk: index, ttlMs: taken.facts.ttlMs, results, ...costs }
       const outcome = await this.store.storeChunk(stored, Date.now())
       if (outcome.state === 'settled-now') {
-        // As a real worker: results of the last chunk alone do not make a job of many.
-        const outputs = outcome.progress.chunks === 1 && outcome.facts.knownCount === 0 ? results : null
-        await this.store.publish(settledChannel, encodeSettled([{ jobId, progress: outcome.progress, outputs }]))
+        // As a real worker: results travel only where they are the whole output.
+        const { facts, progress } = outcome
+        const whole = progress.status === 'succeeded' && results.size === facts.slotCount
+        const outputs = whole ? results : null
+        await this.store.publish(settledChannel, encodeSettled([{ jobId, progress, outputs }]))
       }
     }
     await chunk.complete()
