@@ -21,6 +21,7 @@ const numberOf = (bytes: Buffer) => {
  */
 function setUp(states: Record<string, GetOrClaim[]> = {}, options: { holdTakes?: boolean } = {}) {
   const takes: { keys: readonly string[]; answer: () => void }[] = []
+  const clock = { nowMs: 0 }
   let rooms = 0
   const batches: { items: readonly EncodedItem[]; answer: (outcome?: BatchOutcome) => void }[] = []
   const settled: string[][] = []
@@ -66,7 +67,7 @@ function setUp(states: Record<string, GetOrClaim[]> = {}, options: { holdTakes?:
     batcher: new MicroBatcher<ItemInFlight>({ maxArea: 8, maxItems: 8, lookahead: 8 }, () => 0),
     claims: claims as Claims,
     busyLimitMs: 1000,
-    now: () => 0,
+    now: () => clock.nowMs,
     emit: () => {},
     onRoom: () => {
       rooms += 1
@@ -95,6 +96,7 @@ function setUp(states: Record<string, GetOrClaim[]> = {}, options: { holdTakes?:
     settled,
     released,
     takes,
+    clock,
     ran,
     asked,
     job,
@@ -135,6 +137,26 @@ describe('items', () => {
     batches[0]?.answer()
     expect(await a).toMatchObject({ via: 'joined', bytes: done })
     expect((await b)?.via).toBe('computed')
+  })
+
+  it('that another worker holds for too long are computed here', async () => {
+    const { batches, takes, clock, get, ran, asked } = setUp(
+      { 'key of a': [{ state: 'busy' }, { state: 'busy' }, { state: 'busy' }] },
+      { holdTakes: true },
+    )
+    const [answer] = get('a')
+    await asked(1)
+    takes[0]?.answer()
+    await asked(2)
+    clock.nowMs = 999
+    takes[1]?.answer()
+    await asked(3)
+    expect(batches).toEqual([])
+    clock.nowMs = 1000
+    takes[2]?.answer()
+    await ran(1)
+    batches[0]?.answer()
+    expect((await answer)?.via).toBe('computed')
   })
 
   it('keep every model process busy with one batch and one more ready, never more', async () => {
