@@ -1,8 +1,7 @@
-import { keyMaker, ResultCache } from '@millrace/cache'
 import { jobSchema, modelListSchema } from '@millrace/contracts'
 import { eventually } from '@millrace/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { FakeWorker, fakeResult } from './fake-worker.js'
+import { FakeWorker, rememberResults } from './fake-worker.js'
 import { bodyOf, GatewayUnderTest, model } from './gateway-under-test.js'
 
 let site: GatewayUnderTest
@@ -16,34 +15,19 @@ const call: GatewayUnderTest['call'] = (...args) => site.call(...args)
 const post: GatewayUnderTest['post'] = (...args) => site.post(...args)
 
 describe('with a worker', () => {
-  let cache: ResultCache
   let worker: FakeWorker
 
   beforeAll(async () => {
-    cache = await ResultCache.connect({ url: site.cacheServer.url, lruBytes: 0, ttlS: 100 })
     worker = await FakeWorker.start(site.queue.url)
     await eventually(async () => {
       const models = modelListSchema.parse(await bodyOf(await call('/v1/models')))
       return models.data[0]?.workers === 1
     })
   })
-  afterAll(async () => {
-    await worker?.stop()
-    await cache?.close()
-  })
+  afterAll(() => worker?.stop())
   beforeEach(() => worker.reset())
 
-  const remember = async (inputs: readonly string[]) => {
-    const keyOf = keyMaker({
-      scope: 'tenant:default',
-      modelVersion: 'v1',
-      task: 'feature-extraction',
-      options: { truncate: false },
-    })
-    const entries = inputs.map((input) => ({ key: keyOf(input), value: fakeResult(input) }))
-    await cache.setMany(entries)
-    return entries.map(({ key }) => key)
-  }
+  const remember = (inputs: readonly string[]) => rememberResults(site.cacheServer.url, inputs)
 
   test('a submit is 202 with its place, and can be polled until it is done', async () => {
     const accepted = await post({ model, inputs: ['poll me', 'x', 'poll me'] })
