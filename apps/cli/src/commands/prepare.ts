@@ -53,9 +53,10 @@ Examples:
 
 async function prepare(options: PrepareOptions, config: Config, io: CommandIo): Promise<void> {
   const models = wantedModels(options.model, config)
+  const runtime = await modelRuntime()
   const prepared: Prepared[] = []
   // One after the other: two large models at once may not fit into memory.
-  for (const model of models) prepared.push(await prepareOne(model, config, io))
+  for (const model of models) prepared.push(await prepareOne(model, config, runtime, io))
   const good = prepared.filter((one): one is Ready => 'version' in one)
   if (options.json) await write(io.stdout, `${JSON.stringify(prepared)}\n`)
   else if (good.length > 0) await write(io.stdout, `${modelTable(good).join('\n')}\n`)
@@ -76,13 +77,28 @@ function wantedModels(aliases: readonly string[] | undefined, { models, served }
   })
 }
 
-async function prepareOne(model: ModelConfig, config: Config, io: CommandIo): Promise<Prepared> {
+type ModelRuntime = Pick<typeof import('@millrace/model'), 'loadModel'>
+
+/** Not imported above: the other commands work where none is installed. @throws CommandFailure */
+async function modelRuntime(): Promise<ModelRuntime> {
+  try {
+    return await import('@millrace/model')
+  } catch (cause) {
+    const words = 'There is no model runtime here. Run this where a worker runs.'
+    throw new CommandFailure(words, exitCode.failed, { cause })
+  }
+}
+
+async function prepareOne(
+  model: ModelConfig,
+  config: Config,
+  { loadModel }: ModelRuntime,
+  io: CommandIo,
+): Promise<Prepared> {
   const { alias: id, task, dtype, dir, hub } = model
   const begun = performance.now()
   const tell = (words: string) => void write(io.stderr, `${id}: ${words}\n`).catch(() => {})
   try {
-    // Here and not above: the other commands work where no model runtime is installed.
-    const { loadModel } = await import('@millrace/model')
     const loaded = await loadModel({
       ...{ alias: id, task, dtype, dir, hub },
       dataDir: config.MILLRACE_DATA_DIR,
@@ -98,7 +114,7 @@ async function prepareOne(model: ModelConfig, config: Config, io: CommandIo): Pr
     await loaded.close({ force: true })
     return { id, ready_ms: Math.round(performance.now() - begun), ...loaded.facts }
   } catch (error) {
-    return { id, error: error instanceof Error ? error.message : String(error) }
+    return { id, error: (error instanceof Error ? error.message : String(error)).trim() }
   }
 }
 
