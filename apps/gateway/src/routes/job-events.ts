@@ -129,7 +129,11 @@ async function written(
 ): Promise<{ type: JobEvent['type']; data: string }> {
   const { type } = event
   if (type === 'started') {
-    const startedAt = new Date(job.startedAtMs ?? Number.parseInt(event.id, 10)).toISOString()
+    // Read before it was started, perhaps.
+    const started = job.startedAtMs === null ? await readJob(job.id, job.tenant, context) : job
+    const startedAtMs = started.kind === 'stored' ? started.startedAtMs : null
+    // Of a job that was tried again meanwhile only Redis' own time of the event is left.
+    const startedAt = new Date(startedAtMs ?? Number.parseInt(event.id, 10)).toISOString()
     return { type, data: JSON.stringify({ started_at: startedAt }) }
   }
   if (type === 'progress') {
