@@ -294,6 +294,7 @@ export class JobStore {
   }
 
   async close(): Promise<void> {
+    this.#known.flush()
     await closeRedis(this.#redis)
   }
 }
