@@ -21,10 +21,10 @@ export class GatewayUnderTest {
   }
 
   /** @param settings of its gateways, beside those that keep tests short */
-  static async start(settings: Settings = {}): Promise<GatewayUnderTest> {
+  static async start(settings: Settings = {}, overrides: GatewayOverrides = {}): Promise<GatewayUnderTest> {
     const [queue, cacheServer] = await Promise.all([queueRedis(), cacheRedis()])
     const site = new GatewayUnderTest(queue, cacheServer, settings)
-    await site.another()
+    await site.another({}, overrides)
     return site
   }
 
