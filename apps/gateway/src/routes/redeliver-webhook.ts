@@ -23,11 +23,11 @@ export const redeliverWebhookRoute = createRoute({
 export function redeliverWebhook(context: GatewayContext) {
   return async (c: RequestContext): Promise<Response> => {
     const job = await readStoredJob(c.req.param('id') ?? '', c.get('tenant').name, 'no_webhook', context)
-    const { status } = job
-    if (!job.webhook || !isTerminal(status)) {
-      throw new MillraceError('no_webhook', `The job '${job.id}' has no webhook, or nothing to tell yet`)
+    const event = isTerminal(job.status) && (`job.${job.status}` as const)
+    if (!event || !job.webhook?.events.includes(event)) {
+      throw new MillraceError('no_webhook', `The job '${job.id}' has no webhook, or nothing to tell it yet`)
     }
-    await context.webhooks.redeliver({ job: job.id, run: job.run, event: `job.${status}` })
+    await context.webhooks.redeliver({ job: job.id, run: job.run, event })
     return jobAnswer(c, 202, job.id, await storedText(job, context))
   }
 }
