@@ -61,10 +61,11 @@ export class Sweep {
 /** @throws MillraceError queue_unavailable; what was not looked at is due again after its lease */
 export async function sweepOnce(context: SweepContext): Promise<void> {
   const { watch, store, now } = context
-  for (const id of await watch.takeDue(now(), leaseMs, perSweep)) {
+  const takenAtMs = now()
+  for (const id of await watch.takeDue(takenAtMs, leaseMs, perSweep)) {
     const job = await store.read(id)
     const nextMs = job?.kind === 'stored' ? await lookAt(job, context) : undefined
-    if (nextMs === undefined) await watch.forget(id)
+    if (nextMs === undefined) await watch.forget(id, takenAtMs + leaseMs)
     else await watch.at(id, nextMs)
   }
 }

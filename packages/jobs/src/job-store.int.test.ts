@@ -386,3 +386,12 @@ describe('a queue Redis that is full or away', () => {
     await patient.close()
   })
 })
+
+it('a job that is worked on for longer than it was to live keeps its inputs, and is never gone', async () => {
+  const job = newJob({ startLimitMs: 50, ttlMs: 50 })
+  await store.create(job)
+  await store.take({ jobId: job.id, run: 0, chunk: 0 }, 1, now)
+  expect(await redis.client().pttl(keysOf(job.id).inputs)).toBeGreaterThan(500_000)
+  const read = await store.read(job.id)
+  expect(read && isGone(read, now + 1_000_000)).toBe(false)
+})

@@ -33,7 +33,7 @@ export const retryJobRoute = createRoute({
 
 export function retryJob(context: GatewayContext) {
   return async (c: RequestContext): Promise<Response> => {
-    const { store, queues, watch, now } = context
+    const { store, queues, list, watch, now } = context
     const job = await readStoredJob(
       c.req.param('id') ?? '',
       c.get('tenant').name,
@@ -51,6 +51,8 @@ export function retryJob(context: GatewayContext) {
     if (job.webhook || job.lifeLimitMs !== null) {
       await watch.at(job.id, Math.min(progress.startByMs, progress.settleByMs ?? progress.startByMs) + 1)
     }
+    // The list keeps it for as long as its new run may last.
+    await list.add(facts, now())
     await queues.add(job.model, { jobId: job.id, run: progress.run, chunks }, job.priority)
     setHeader(c, 'location', `/v1/jobs/${job.id}`)
     const queued = storedJob(facts, progress, new Map())
