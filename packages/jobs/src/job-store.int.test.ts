@@ -13,7 +13,7 @@ import {
   vector,
 } from './job-under-test.js'
 import { secondKey } from './known-jobs.js'
-import { type KnownJob, keysOf, type NewJob, type StoredJob } from './record.js'
+import { isGone, type KnownJob, keysOf, type NewJob, type StoredJob } from './record.js'
 
 let redis: RedisServer
 let store: JobStore
@@ -362,6 +362,15 @@ describe('a job answered in full at submit', () => {
   })
 })
 
+it('a job that is worked on for longer than it was to live keeps its inputs, and is never gone', async () => {
+  const job = newJob({ startLimitMs: 50, ttlMs: 50 })
+  await store.create(job)
+  await store.take({ jobId: job.id, run: 0, chunk: 0 }, 1, now)
+  expect(await redis.client().pttl(keysOf(job.id).inputs)).toBeGreaterThan(500_000)
+  const read = await store.read(job.id)
+  expect(read && isGone(read, now + 1_000_000)).toBe(false)
+})
+
 describe('a queue Redis that is full or away', () => {
   it('is said with its own code, and nothing is half-written', async () => {
     const client = redis.client()
@@ -385,13 +394,4 @@ describe('a queue Redis that is full or away', () => {
     await patient.ping()
     await patient.close()
   })
-})
-
-it('a job that is worked on for longer than it was to live keeps its inputs, and is never gone', async () => {
-  const job = newJob({ startLimitMs: 50, ttlMs: 50 })
-  await store.create(job)
-  await store.take({ jobId: job.id, run: 0, chunk: 0 }, 1, now)
-  expect(await redis.client().pttl(keysOf(job.id).inputs)).toBeGreaterThan(500_000)
-  const read = await store.read(job.id)
-  expect(read && isGone(read, now + 1_000_000)).toBe(false)
 })
