@@ -22,24 +22,29 @@ import { readJob } from '../read-job.js'
 import { setHeader } from '../set-header.js'
 import { rereadMs, settledJob } from '../settled-job.js'
 import { type SubmitRequest, submit } from '../submit.js'
-
-const example = { model: 'all-MiniLM-L6-v2', input: ['How do I reset my password?', 'I forgot my login.'] }
+import { needsKey } from './answers.js'
+import { embeddings, embeddingsExample } from './examples.js'
 
 export const createEmbeddingsRoute = createRoute({
   method: 'post',
   path: '/v1/embeddings',
+  tags: ['OpenAI'],
+  security: needsKey,
   summary: 'Embed, as OpenAI does',
   description:
     "OpenAI's form, for its clients. The answer waits for the result; an input that fails fails the request. Errors on " +
     "this route have OpenAI's form too.",
   request: {
-    body: { required: true, content: { 'application/json': { schema: createEmbeddingsSchema, example } } },
+    body: {
+      required: true,
+      content: { 'application/json': { schema: createEmbeddingsSchema, example: embeddingsExample } },
+    },
   },
   responses: {
     200: {
       description: 'One embedding per input, in the same order',
       headers: { 'X-Cache': { description: 'hit, partial or miss', schema: { type: 'string' } } },
-      content: { 'application/json': { schema: embeddingListSchema } },
+      content: { 'application/json': { schema: embeddingListSchema, example: embeddings } },
     },
     ...openAiErrorAnswers(
       'malformed_json',

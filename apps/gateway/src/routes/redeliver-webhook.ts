@@ -1,21 +1,26 @@
 /** POST /v1/jobs/{id}/webhook/redeliver: tells how the job ended once more, from the first try on. */
 import { createRoute } from '@hono/zod-openapi'
 import { isTerminal, jobSchema, MillraceError } from '@millrace/contracts'
-import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
 import { storedText } from '../stored-text.js'
-import { problems } from './answers.js'
+import { jobParams, needsKey, problems } from './answers.js'
+import { deliveredJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
 
 export const redeliverWebhookRoute = createRoute({
   method: 'post',
   path: '/v1/jobs/{id}/webhook/redeliver',
+  tags: ['Jobs'],
+  security: needsKey,
   summary: 'Deliver the webhook of a settled job again',
   description: 'Under the same `webhook-id` as before, so that a receiver knows what it has seen.',
-  request: { params: z.object({ id: z.string() }) },
+  request: { params: jobParams },
   responses: {
-    202: { description: 'It will be told', content: { 'application/json': { schema: jobSchema } } },
+    202: {
+      description: 'It will be told',
+      content: { 'application/json': { schema: jobSchema, example: deliveredJob } },
+    },
     ...problems('unauthorized', 'forbidden', 'job_not_found', 'job_gone', 'no_webhook', 'queue_unavailable'),
   },
 })

@@ -2,22 +2,27 @@
 import { createRoute } from '@hono/zod-openapi'
 import { jobSchema, MillraceError } from '@millrace/contracts'
 import { type StoredJob, storedJob } from '@millrace/jobs'
-import { z } from 'zod'
 import { admitOrSay } from '../admit-or-say.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
 import { setHeader } from '../set-header.js'
 import { storedText } from '../stored-text.js'
-import { problems } from './answers.js'
+import { jobParams, needsKey, problems } from './answers.js'
+import { queuedJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
 
 export const retryJobRoute = createRoute({
   method: 'post',
   path: '/v1/jobs/{id}/retry',
+  tags: ['Jobs'],
+  security: needsKey,
   summary: 'Try a failed or expired job again',
-  request: { params: z.object({ id: z.string() }) },
+  request: { params: jobParams },
   responses: {
-    202: { description: 'The job, queued again', content: { 'application/json': { schema: jobSchema } } },
+    202: {
+      description: 'The job, queued again',
+      content: { 'application/json': { schema: jobSchema, example: queuedJob } },
+    },
     ...problems(
       'unauthorized',
       'forbidden',
