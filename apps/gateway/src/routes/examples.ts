@@ -130,13 +130,12 @@ export const embeddings = {
   usage: { prompt_tokens: 16, total_tokens: 16 },
 }
 
-export const eventStream = [
-  ': millrace',
-  'id: 0-0\nevent: queued\ndata: {"position":12,"eta_ms":340}',
-  'id: 1772366400310-0\nevent: started\ndata: {"started_at":"2026-03-01T12:00:00.310Z"}',
-  `id: 1772366400342-0\nevent: succeeded\ndata: ${JSON.stringify(succeededJob)}`,
-  '',
-].join('\n\n')
+/** The last event of a stream. */
+export const exampleEvent = {
+  id: '1772366400342-0',
+  event: 'succeeded' as const,
+  data: JSON.stringify(succeededJob),
+}
 
 const model: Model = {
   id: exampleModel,

@@ -15,10 +15,10 @@ import { readJob } from '../read-job.js'
 import { msToLimit, rereadMs } from '../settled-job.js'
 import { storedText } from '../stored-text.js'
 import { jobParams, lastEventId, needsKey, problems } from './answers.js'
-import { eventStream } from './examples.js'
+import { exampleEvent } from './examples.js'
 
 /** One event, as its lines say it. */
-const eventSchema = z.object({
+export const eventSchema = z.object({
   id: z.string().describe('Send it as `Last-Event-ID` to go on from here'),
   event: z.enum(['queued', 'started', 'progress', 'succeeded', 'failed', 'canceled', 'expired']),
   data: z.string().describe('JSON: see JobEvent in packages/contracts'),
@@ -38,7 +38,10 @@ export const jobEventsRoute = createRoute({
     headers: z.object(lastEventId),
   },
   responses: {
-    200: { description: 'The events', content: { 'text/event-stream': { schema: eventSchema } } },
+    200: {
+      description: 'The events',
+      content: { 'text/event-stream': { schema: eventSchema, example: exampleEvent } },
+    },
     204: { description: 'Nothing comes after this `Last-Event-ID`: an EventSource then stops asking' },
     ...problems(
       'invalid_request',

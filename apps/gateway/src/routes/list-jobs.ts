@@ -11,9 +11,22 @@ import { needsKey, problems } from './answers.js'
 import { jobList } from './examples.js'
 
 const querySchema = z.object({
-  status: z.enum(jobStatuses).optional(),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  cursor: z.string().refine(isCursor, 'is none that was given by this list').optional(),
+  status: z.enum(jobStatuses).optional().meta({ description: 'Only jobs of this status', example: 'failed' }),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(20)
+    .meta({ description: 'Most jobs of one page', example: 20 }),
+  cursor: z
+    .string()
+    .refine(isCursor, 'is none that was given by this list')
+    .optional()
+    .meta({
+      description: '`next_cursor` of the page before',
+      example: jobList.next_cursor ?? undefined,
+    }),
 })
 
 export const listJobsRoute = createRoute({

@@ -19,8 +19,8 @@ import { storedText } from '../stored-text.js'
 import { type SubmitRequest, type Submitted, submit } from '../submit.js'
 import { SubmitBodies } from '../submit-bodies.js'
 import { idempotencyKey, needsKey, prefer, problems } from './answers.js'
-import { eventStream, queuedJob, submitExamples, succeededJob } from './examples.js'
-import { streamEvents, wantsEvents } from './job-events.js'
+import { exampleEvent, queuedJob, submitExamples, succeededJob } from './examples.js'
+import { eventSchema, streamEvents, wantsEvents } from './job-events.js'
 
 export const submitJobRoute = createRoute({
   method: 'post',
@@ -48,7 +48,7 @@ export const submitJobRoute = createRoute({
       },
       content: {
         'application/json': { schema: jobSchema, example: succeededJob },
-        'text/event-stream': { schema: z.string(), example: eventStream },
+        'text/event-stream': { schema: eventSchema, example: exampleEvent },
       },
     },
     202: {
