@@ -2,7 +2,7 @@
  * Whoever dies on the way, what was accepted is told: couriers, workers, gateways and Redis are killed while webhooks are
  * delivered. The fleet begins without a worker, which the first tests need; the others see to it that there is one.
  */
-
+import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { encodeVector } from '@millrace/cache'
 import { jobListSchema, type WebhookEvent } from '@millrace/contracts'
@@ -239,9 +239,8 @@ describe('a gateway killed while it takes a job with an Idempotency-Key', () => 
       const victims = await Promise.all([1, 2, 3, 4].map(() => fleet.startGateway()))
       for (const victim of victims) seen.push(await killedWhileSubmitting(victim, seen.length))
     }
-    // Some died before the record was written and some after it: else this test would show little.
-    expect(seen.filter(({ recorded }) => recorded).length).toBeGreaterThan(0)
-    expect(seen.filter(({ recorded }) => !recorded).length).toBeGreaterThan(0)
+    // The half that was waited for at the least: else this test would show little.
+    expect(seen.filter(({ recorded }) => recorded).length).toBeGreaterThanOrEqual(rounds / 2)
     expect(new Set(seen.map(({ id }) => id)).size).toBe(rounds)
     expect((await itemsComputed(fleet)) - computedBefore).toBe(2 * rounds)
     const list = jobListSchema.parse((await call(fleet.url, '/v1/jobs?limit=100')).body)
@@ -259,20 +258,16 @@ interface Seen {
 async function killedWhileSubmitting(victim: FleetProcess, round: number): Promise<Seen> {
   // What a gateway does for the first time takes long; it is to die anywhere in the work, not in the warming up.
   for (let i = 0; i < 3; i++) await post(victim.url, { model, input: 'warm' }, { prefer: 'wait=30' })
-  const body = { model, inputs: freshTexts(2), metadata: { round: String(round) } }
+  const mark = `round-${round}-killed`
+  const body = { model, inputs: freshTexts(2), metadata: { round: mark } }
   const headers = { 'idempotency-key': `killed-${round}` }
-  const monitor = await fleet.queueRedis.client().monitor()
-  const written = new Promise<void>((resolve) => {
-    monitor.on('monitor', (_time: string, args: string[]) => {
-      if (args.some((one) => one.includes(`"round":"${round}"`))) resolve()
-    })
-  })
+  const record = await redisToSee(mark)
   const answer = post(victim.url, body, headers).then(jobOf, () => undefined)
   // In turn: some moment of a request, and the moment between its record and all that follows.
-  await (round % 2 ? written : pause(Math.random() * 16))
+  await (round % 2 ? record.seen : pause(Math.random() * 16))
   const diedMs = Date.now()
   await victim.kill('SIGKILL')
-  monitor.disconnect()
+  record.close()
   const first = await answer
   const again = jobOf(await post(fleet.url, body, { ...headers, prefer: 'wait=30' }))
   expect(again.status).toBe('succeeded')
@@ -280,4 +275,19 @@ async function killedWhileSubmitting(victim: FleetProcess, round: number): Promi
   const third = jobOf(await post(fleet.url, body, headers))
   expect(third).toMatchObject({ id: again.id, output: again.output })
   return { id: again.id, recorded: Date.parse(again.created_at) <= diedMs }
+}
+
+/** The moment in which the queue Redis gets a command that holds this text. By hand: ioredis mistakes some of what MONITOR says. */
+async function redisToSee(text: string): Promise<{ seen: Promise<void>; close(): void }> {
+  const socket = connect(fleet.queueRedis.port, '127.0.0.1').setEncoding('utf8')
+  let said = ''
+  const seen = new Promise<void>((resolve) => {
+    socket.on('data', (more) => {
+      said += more
+      if (said.includes(text)) resolve()
+    })
+  })
+  socket.write('MONITOR\r\n')
+  await eventually(() => said.startsWith('+OK'))
+  return { seen, close: () => socket.destroy() }
 }
