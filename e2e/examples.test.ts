@@ -1,9 +1,11 @@
-/** Each example runs as its README says, on a real fleet. */
+/** Each example, and the command line, runs as its page says, on a real fleet. */
 import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Fleet, startFleet, waitForLine } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { call, finished, freshTexts, jobOf, model, post, root, runNode } from './api.js'
+import { call, finished, freshTexts, jobOf, millrace, model, post, root, runNode, vectorsOf } from './api.js'
 import { loopbackEnv, secretsOf } from './receiver.js'
 
 let fleet: Fleet
@@ -97,5 +99,26 @@ describe('openai', () => {
     const { code, stdout } = await runNode(example('openai/similarity.mjs'), [fleet.url])
     expect(code).toBe(0)
     expect(stdout).toMatch(/^0\.\d{3}\s+How do I reset my password\?\s+I forgot my login\.\s+\(17 tokens\)/)
+  })
+})
+
+describe('the command line', () => {
+  it('runs a file, line by line in its order', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'millrace-e2e-'))
+    try {
+      const [input, output] = [join(dir, 'in.jsonl'), join(dir, 'out.jsonl')]
+      const lines = freshTexts(100).map((text, i) => ({ id: `row ${i}`, input: text }))
+      await writeFile(input, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+      await millrace(fleet, ['run', '--model', model, '--quiet', '--output', output, input])
+      const rows = (await readFile(output, 'utf8'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+      expect(rows.map(({ id }) => id)).toEqual(lines.map(({ id }) => id))
+      const [alone] = vectorsOf(jobOf(await post(fleet.url, { model, inputs: [lines[71]?.input] })))
+      expect(rows[71].output).toEqual(alone)
+    } finally {
+      await rm(dir, { recursive: true })
+    }
   })
 })

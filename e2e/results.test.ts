@@ -1,7 +1,4 @@
 /** Every way to get a result, on a whole fleet: what is submitted at one replica is read at the other. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { JobFailedError, Millrace, MillraceApiError } from '@millrace/client'
 import { jobListSchema } from '@millrace/contracts'
 import { eventually, type Fleet, startFleet } from '@millrace/testkit'
@@ -346,25 +343,6 @@ describe('clients', () => {
     await expect(late).rejects.toMatchObject({ job: { status: 'expired' } })
     const unknown = client.run({ model: 'nope', input: 'x' })
     await expect(unknown).rejects.toBeInstanceOf(MillraceApiError)
-  })
-
-  it('of the command line run a file, line by line in its order', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'millrace-e2e-'))
-    try {
-      const [input, output] = [join(dir, 'in.jsonl'), join(dir, 'out.jsonl')]
-      const lines = freshTexts(100).map((text, i) => ({ id: `row ${i}`, input: text }))
-      await writeFile(input, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
-      await millrace(fleet, ['run', '--model', model, '--quiet', '--output', output, input])
-      const rows = (await readFile(output, 'utf8'))
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-      expect(rows.map(({ id }) => id)).toEqual(lines.map(({ id }) => id))
-      const [alone] = vectorsOf(jobOf(await post(there, { model, inputs: [lines[71]?.input] })))
-      expect(rows[71].output).toEqual(alone)
-    } finally {
-      await rm(dir, { recursive: true })
-    }
   })
 })
 
