@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-// Three suites, by what they need: unit (nothing), int (a real Redis each), e2e (the whole fleet, built).
+// Three suites, by what they need: unit (nothing), int (a real Redis each), e2e (the whole fleet, built). One after the
+// other; e2e, and what measures time beside it (*.serial.test.ts), one file at a time.
 const exclude = ['**/node_modules/**', '**/dist/**']
 export default defineConfig({
   test: {
@@ -9,7 +10,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{apps,packages}/*/src/**/*.test.ts', 'bench/src/**/*.test.ts', 'scripts/**/*.test.mjs'],
-          exclude: [...exclude, '**/*.int.test.ts'],
+          exclude: [...exclude, '**/*.int.test.ts', '**/*.serial.test.ts'],
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -17,6 +19,7 @@ export default defineConfig({
           name: 'int',
           include: ['{apps,packages}/*/src/**/*.int.test.ts'],
           exclude,
+          sequence: { groupOrder: 1 },
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },
@@ -24,8 +27,9 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['e2e/**/*.test.ts'],
+          include: ['e2e/**/*.test.ts', '{apps,packages}/*/src/**/*.serial.test.ts'],
           exclude,
+          sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
