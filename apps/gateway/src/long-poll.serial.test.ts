@@ -20,8 +20,6 @@ import { bodyOf, GatewayUnderTest, model } from './gateway-under-test.js'
 import { newJobId } from './job-id.js'
 import type { Gateway } from './start-gateway.js'
 
-/** For what is measured in time: others may use this machine too, once or twice. */
-const timed = { retry: 2 }
 let site: GatewayUnderTest
 
 beforeAll(async () => {
@@ -84,11 +82,11 @@ describe('ten thousand waits on one subscriber connection', () => {
     return longest
   }
 
-  test('for one job are all answered within 1 s of its message', timed, async () => {
+  test('for one job are all answered within 1 s of its message', async () => {
     expect(await longestMs(Array(count).fill(newJobId()))).toBeLessThan(1000)
   })
 
-  test('for as many jobs are each answered with its own, within 1 s of its message', timed, async () => {
+  test('for as many jobs are each answered with its own, within 1 s of its message', async () => {
     expect(await longestMs(Array.from({ length: count }, newJobId))).toBeLessThan(1000)
   })
 
@@ -150,7 +148,7 @@ describe('a thousand connections at two gateways', () => {
     })
   }
 
-  test('that wait for one job are all answered within 1 s of its end', timed, async () => {
+  test('that wait for one job are all answered within 1 s of its end', async () => {
     worker.reset()
     waitFor = vi.spyOn(SettledChannel.prototype, 'waitFor')
     const letGo = worker.hold('beforeStore')

@@ -19,14 +19,13 @@ export class Subscriber {
 
   /** Does not wait for Redis: it connects in the background. */
   constructor(options: SubscriberOptions) {
-    this.#redis = openRedis({
-      url: options.url,
-      role: 'queue',
-      failFast: false,
-      on: (event) => {
-        options.on?.(event)
-        if (event.type === 'redis-back') for (const back of this.#back) back()
-      },
+    this.#redis = openRedis({ url: options.url, role: 'queue', failFast: false, on: options.on })
+    // Ours below: ioredis' own leaves a rejection that nobody handles where we close while it is under way.
+    this.#redis.options.autoResubscribe = false
+    let connectedBefore = false
+    this.#redis.on('ready', () => {
+      if (connectedBefore) this.#subscribeAgain()
+      connectedBefore = true
     })
     this.#redis.on('messageBuffer', (channel: Buffer, message: Buffer) => {
       for (const hear of this.#heard.get(channel.toString()) ?? []) hear(message)
@@ -59,6 +58,17 @@ export class Subscriber {
   onBack(back: () => void): () => void {
     this.#back.add(back)
     return () => this.#back.delete(back)
+  }
+
+  #subscribeAgain(): void {
+    const channels = [...this.#heard.keys()]
+    const back = () => {
+      for (const one of this.#back) one()
+    }
+    const subscribed = channels.length === 0 ? Promise.resolve() : this.#redis.subscribe(...channels)
+    subscribed.then(back, () => {
+      // The connection is lost once more, or closed: the next one subscribes.
+    })
   }
 
   async close(): Promise<void> {

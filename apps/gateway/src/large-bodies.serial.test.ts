@@ -27,8 +27,6 @@ test.each<[string, () => string]>([
   ['one long text', () => `{"model":"${model}","input":"${'a '.repeat((2 << 20) - 300)}"}`],
 ])(
   '4 MB of %s is refused with at most 32 named faults, and blocks this process for less than 1 s',
-  // Others may use this machine too, once or twice.
-  { retry: 2 },
   async (_name, body) => {
     const text = body()
     expect(text.length).toBeGreaterThan(4_000_000)
