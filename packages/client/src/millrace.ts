@@ -101,8 +101,8 @@ export class Millrace {
       throw new RangeError('waitS must be a whole number from 1 to 60')
     }
     const key = options.idempotencyKey === undefined && id === undefined ? newKey() : options.idempotencyKey
-    if (typeof key === 'string' && !/^[\x20-\x7e]{1,255}$/.test(key)) {
-      throw new RangeError('idempotencyKey must be 1 to 255 printable ASCII characters')
+    if (typeof key === 'string' && !/^[\x21-\x7e]{1,255}$/.test(key)) {
+      throw new RangeError('idempotencyKey must be 1 to 255 printable ASCII characters, no spaces')
     }
     const headers: Record<string, string> = {}
     if (typeof key === 'string') headers['idempotency-key'] = key
