@@ -40,7 +40,7 @@ export class BatchRunner {
     const { model, batcher } = this.#options
     const startedMs = performance.now()
     try {
-      item.encoded = { ids: model.tokenizer.encode(item.input, { truncate: item.truncate }) }
+      item.encoded = model.tokenizer.encode(item.input, { truncate: item.truncate })
       item.tokenizeMs = performance.now() - startedMs
       batcher.add(item, item.encoded.ids.length)
     } catch (error) {
