@@ -1,6 +1,6 @@
 import { encodeError, encodeVector } from '@millrace/cache'
 import { jobSchema } from '@millrace/contracts'
-import { freshProgress, type JobFacts, type JobProgress, storedJob } from '@millrace/jobs'
+import { freshProgress, type JobFacts, type JobProgress, limitsFrom, storedJob } from '@millrace/jobs'
 import { describe, expect, it } from 'vitest'
 import { messageBody, messageId } from './message.js'
 
@@ -20,14 +20,17 @@ const facts: JobFacts = {
   slotCount: 1,
   knownCount: 0,
   createdAtMs: 1000,
-  deadlineAtMs: 61_000,
+  startLimitMs: 60_000,
+  lifeLimitMs: null,
+  requestDigest: null,
   ttlMs: 10_000,
 }
 const settled = { status: 'succeeded', startedAtMs: 1500, completedAtMs: 2000, chunksDone: 1 } as const
 const vector = (length: number) => encodeVector(Float32Array.from({ length }, (_, i) => Math.sin(i)))
 
 function body(change: Partial<JobFacts>, progress: Partial<JobProgress>, outputs: [number, Buffer][] = []) {
-  const job = storedJob({ ...facts, ...change }, { ...freshProgress(1), ...progress }, new Map(outputs))
+  const fresh = freshProgress(1, limitsFrom(facts, facts.createdAtMs))
+  const job = storedJob({ ...facts, ...change }, { ...fresh, ...progress }, new Map(outputs))
   const event = progress.status === 'processing' ? 'job.started' : 'job.succeeded'
   const text = messageBody(job, event, 'https://api.example', 9000)
   return { text, message: JSON.parse(text), data: jobSchema.parse(JSON.parse(text).data) }

@@ -114,14 +114,16 @@ async function settledJob(url: string | null, items = 1): Promise<string> {
     slotCount: 1,
     knownCount: 0,
     createdAtMs: nowMs,
-    deadlineAtMs: nowMs + 1000,
+    startLimitMs: 1000,
+    lifeLimitMs: null,
+    requestDigest: null,
     ttlMs: 60_000,
     known: new Map(),
     chunks: [[{ slot: 0, input: 'a' }]],
   })
   const results = new Map([[0, encodeVector(Float32Array.from({ length: 384 }, (_, i) => Math.sin(i)))]])
   const costs = { failed: 0, hits: 0, joined: 0, tokenizeUs: 1, predictUs: 1, batchSize: 1 }
-  await store.storeChunk({ jobId: id, chunk: 0, ttlMs: 60_000, results, ...costs }, nowMs)
+  await store.storeChunk({ jobId: id, run: 0, chunk: 0, ttlMs: 60_000, results, ...costs }, nowMs)
   await queue.add({ job: id, run: 0, event: 'job.succeeded' })
   return id
 }

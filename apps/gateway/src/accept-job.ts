@@ -3,26 +3,30 @@
  * nothing; and the repeat of a request that was accepted before.
  */
 import { MillraceError } from '@millrace/contracts'
-import { type ChunksOf, limitsFrom, type NewJob, type StoredJob } from '@millrace/jobs'
+import { type ChunksOf, isGone, limitsFrom, type NewJob, type StoredJob } from '@millrace/jobs'
 import type { SubmitContext, SubmitRequest } from './submit.js'
 
 /**
  * The job that an earlier request made under this request's id. Its chunks are queued once more: whatever died between
  * record and queue, the repeat completes it, and chunks that are there already stay as they are.
- * @throws MillraceError idempotency_mismatch
+ * @throws MillraceError idempotency_mismatch, job_gone
  */
 export async function earlierJob(
   { repeatable, tenant }: SubmitRequest,
-  { store, queues }: SubmitContext,
+  { store, queues, now }: SubmitContext,
 ): Promise<StoredJob | undefined> {
   if (repeatable === null) return undefined
   const job = await store.read(repeatable.id)
-  if (job?.kind !== 'stored') return undefined
-  if (job.tenant !== tenant || job.requestDigest !== repeatable.digest) {
+  if (job === undefined) return undefined
+  // Another tenant's job is told from one's own by nothing that is said here.
+  if (job.kind === 'known' || job.tenant !== tenant || job.requestDigest !== repeatable.digest) {
     throw new MillraceError(
       'idempotency_mismatch',
       `The job ${repeatable.id} was made by a request that asked for something else`,
     )
+  }
+  if (isGone(job, now())) {
+    throw new MillraceError('job_gone', `The job ${repeatable.id} was made before, and its result is gone`)
   }
   if (job.status === 'queued') await queues.add(job.model, everyChunkOf(job), job.priority)
   return job
@@ -35,14 +39,17 @@ function everyChunkOf({ id, run, chunks }: StoredJob): ChunksOf {
 /**
  * Record and chunks are sent on one connection, in this order, and travel together. Answers false where the record was
  * there already.
- * @throws MillraceError queue_memory, queue_unavailable: then it was not accepted, and is settled as failed as far as
- * Redis can be reached
+ * @throws MillraceError queue_memory, queue_unavailable: then it was not accepted. A repeat of the request completes it;
+ * where none is possible it is settled as failed, as far as Redis can be reached
  */
 export async function acceptJob(job: NewJob, context: SubmitContext): Promise<boolean> {
   const { store, queues, list, watch, webhooks, fleet, now } = context
   // Before the record: a job that nobody looks at would expire in silence; a look at no job costs nothing.
   if (job.webhook || job.lifeLimitMs !== null) await watch.at(job.id, firstLookMs(job))
-  const sent = [store.create(job), list.add(job, now())] as const
+  const creating = store.create(job)
+  // Of two requests with one id the later may have other chunks: it queues and lists nothing.
+  if (job.requestDigest !== null && !(await creating)) return false
+  const sent = [creating, list.add(job, now())] as const
   const count = job.chunks.length
   const chunks = Array.from({ length: count }, (_, chunk) => chunk)
   const queued =
@@ -50,8 +57,8 @@ export async function acceptJob(job: NewJob, context: SubmitContext): Promise<bo
   const [created, ...others] = await Promise.allSettled([...sent, queued])
   const fault = [created, ...others].find((outcome) => outcome.status === 'rejected')
   if (fault?.status === 'rejected') {
-    const detail = 'the job could not be queued'
-    await store.settle(job, 'failed', { code: 'queue_unavailable', detail }, now()).catch(() => {})
+    const error = { code: 'queue_unavailable', detail: 'the job could not be queued' } as const
+    if (job.requestDigest === null) await store.settle(job, 'failed', error, now()).catch(() => {})
     throw fault.reason
   }
   fleet.queued(job.model, count)

@@ -7,6 +7,8 @@ export function clientGone(c: RequestContext): AbortSignal {
   // There is none where the app is called without a server, in tests.
   if (!outgoing) return c.req.raw.signal
   const controller = new AbortController()
+  // It may have left before anybody asked.
+  if (outgoing.destroyed) controller.abort()
   outgoing.once('close', () => controller.abort())
   return controller.signal
 }

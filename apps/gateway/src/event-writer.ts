@@ -18,6 +18,7 @@ export interface WrittenEvent {
 type Outgoing = Pick<ServerResponse, 'write' | 'end' | 'destroy' | 'once'> & {
   writeHead(status: number, headers: Record<string, string>): unknown
   readonly writableLength: number
+  readonly destroyed: boolean
 }
 
 export class EventWriter {
@@ -43,7 +44,8 @@ export class EventWriter {
         resolve()
       }
       outgoing.once('close', close)
-      if (stopping.aborted) close()
+      // The client may have left before its stream began.
+      if (stopping.aborted || outgoing.destroyed) close()
       else stopping.addEventListener('abort', close, { once: true })
       outgoing.once('close', () => stopping.removeEventListener('abort', close))
     })

@@ -1,7 +1,14 @@
 /** For the tests of this app: a worker without a model. It takes chunks and stores results as a real one does. */
-import { encodeError, encodeVector } from '@millrace/cache'
+import { encodeError, encodeVector, keyMaker, ResultCache } from '@millrace/cache'
 import type { ModelFacts } from '@millrace/contracts'
-import { ChunkConsumer, type ChunkDelivery, encodeSettled, FleetRegistry, JobStore, settledChannel } from '@millrace/jobs'
+import {
+  ChunkConsumer,
+  type ChunkDelivery,
+  encodeSettled,
+  FleetRegistry,
+  JobStore,
+  settledChannel,
+} from '@millrace/jobs'
 import { model } from './gateway-under-test.js'
 
 export const fakeFacts: ModelFacts = {
@@ -17,12 +24,11 @@ export const fakeFacts: ModelFacts = {
 export const fakeVector = (input: string) => [input.length, input.charCodeAt(0)]
 export const fakeResult = (input: string) => encodeVector(new Float32Array(fakeVector(input)))
 
-/** An input with this beginning fails. */
-export const failing = 'fail: '
-
 export class FakeWorker {
   /** Every input that was computed, in its order. */
   computed: string[] = []
+  /** Which inputs cannot be computed. */
+  fails: (input: string) => boolean = () => false
   /** Awaited before a chunk is taken, and between its taking and its storing. */
   beforeTake: (chunk: ChunkDelivery) => Promise<void> = async () => {}
   beforeStore: (chunk: ChunkDelivery) => Promise<void> = async () => {}
@@ -55,18 +61,19 @@ export class FakeWorker {
     return worker
   }
 
-  /** Computes nothing until the answered function is called. */
-  hold(): () => void {
+  /** Holds every chunk before it is taken, or stored, until the answered function is called. */
+  hold(when: 'beforeTake' | 'beforeStore' = 'beforeTake'): () => void {
     let letGo = () => {}
     const held = new Promise<void>((resolve) => {
       letGo = resolve
     })
-    this.beforeTake = () => held
+    this[when] = () => held
     return letGo
   }
 
   reset(): void {
     this.computed = []
+    this.fails = () => false
     this.beforeTake = async () => {}
     this.beforeStore = async () => {}
   }
@@ -82,30 +89,47 @@ export class FakeWorker {
     if (taken.state === 'taken') {
       await this.beforeStore(chunk)
       this.computed.push(...taken.items.map(({ input }) => input))
-      const results = new Map(taken.items.map(({ slot, input }) => [slot, resultOf(input)]))
-      const failed = taken.items.filter(({ input }) => input.startsWith(failing)).length
+      const results = new Map(taken.items.map(({ slot, input }) => [slot, this.#resultOf(input)]))
+      const failed = taken.items.filter(({ input }) => this.fails(input)).length
       const costs = { failed, hits: 0, joined: 0, tokenizeUs: 1, predictUs: 1, batchSize: 1 }
       const { jobId, run, chunk: index } = chunk
       const stored = { jobId, run, chunk: index, ttlMs: taken.facts.ttlMs, results, ...costs }
       const outcome = await this.store.storeChunk(stored, Date.now())
       if (outcome.state === 'settled-now') {
-        // As a real worker: results of the last chunk alone do not make a job of many.
-        const outputs = outcome.progress.chunks === 1 && outcome.facts.knownCount === 0 ? results : null
-        await this.store.publish(settledChannel, encodeSettled([{ jobId, progress: outcome.progress, outputs }]))
+        // As a real worker: results travel only where they are the whole output.
+        const { facts, progress } = outcome
+        const whole = progress.status === 'succeeded' && results.size === facts.slotCount
+        const outputs = whole ? results : null
+        await this.store.publish(settledChannel, encodeSettled([{ jobId, progress, outputs }]))
       }
     }
     await chunk.complete()
   }
+
+  #resultOf(input: string): Buffer {
+    return this.fails(input)
+      ? encodeError({ code: 'inference_failed', detail: 'it was told to fail' })
+      : fakeResult(input)
+  }
+}
+
+/** Puts results into the cache Redis, as if these inputs had been computed. @returns their content keys */
+export async function rememberResults(
+  cacheUrl: string,
+  inputs: readonly string[],
+  scope = 'tenant:default',
+): Promise<string[]> {
+  const { version: modelVersion, task } = fakeFacts
+  const keyOf = keyMaker({ scope, modelVersion, task, options: { truncate: false } })
+  const entries = inputs.map((input) => ({ key: keyOf(input), value: fakeResult(input) }))
+  const cache = await ResultCache.connect({ url: cacheUrl, lruBytes: 0, ttlS: 100 })
+  await cache.setMany(entries)
+  await cache.close()
+  return entries.map(({ key }) => key)
 }
 
 /** Makes the model known, as a worker does that has loaded it. */
 export async function announceModel(registry: FleetRegistry): Promise<void> {
   const worker = { id: 'w1', startedAtMs: Date.now(), models: { [model]: { chunksDone: 0, itemsDone: 0 } } }
   await registry.announce(worker, new Map([[model, fakeFacts]]))
-}
-
-function resultOf(input: string): Buffer {
-  return input.startsWith(failing)
-    ? encodeError({ code: 'inference_failed', detail: 'it was told to fail' })
-    : fakeResult(input)
 }

@@ -86,7 +86,7 @@ export class GatewayUnderTest {
   async waitingChunks(): Promise<string[]> {
     const client = this.queue.client()
     const waiting = await client.lrange(`{mr:${model}}:chunks:wait`, 0, -1)
-    const prioritized = await client.zrange(`{mr:${model}}:chunks:prioritized`, 0, -1)
+    const prioritized = await client.zrange(`{mr:${model}}:chunks:prioritized`, '0', '-1')
     client.disconnect()
     return [...waiting, ...prioritized]
   }

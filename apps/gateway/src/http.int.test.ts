@@ -1,61 +1,20 @@
 import { type IncomingMessage, request } from 'node:http'
-import { loadConfig } from '@millrace/config'
 import { problemSchema } from '@millrace/contracts'
-import { cacheRedis, queueRedis, type RedisServer } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Gateway, startGateway } from './start-gateway.js'
+import { bodyOf, GatewayUnderTest, model } from './gateway-under-test.js'
 
-const model = 'all-MiniLM-L6-v2'
-const millraceJson = new URL('../../../millrace.json', import.meta.url).pathname
-let queue: RedisServer
-let cacheServer: RedisServer
-let gateway: Gateway
-
-const settings = (more: Record<string, string> = {}) =>
-  loadConfig(
-    {},
-    {
-      MILLRACE_CONFIG: millraceJson,
-      QUEUE_REDIS_URL: queue.url,
-      CACHE_REDIS_URL: cacheServer.url,
-      PORT: '0',
-      LOG_LEVEL: 'silent',
-      MAX_ITEMS: '8',
-      MAX_INPUT_CHARS: '5000',
-      BODY_LIMIT_BYTES: '20000',
-      ADMIN_KEY: 'open sesame',
-      STOP_TIMEOUT_MS: '5000',
-      ...more,
-    },
-  )
+let site: GatewayUnderTest
 
 beforeAll(async () => {
-  ;[queue, cacheServer] = await Promise.all([queueRedis(), cacheRedis()])
-  gateway = await startGateway(settings())
+  site = await GatewayUnderTest.start()
 })
-afterAll(async () => {
-  await gateway?.close()
-  await Promise.all([queue?.stop(), cacheServer?.stop()])
-})
+afterAll(() => site?.stop())
 
-function call(path: string, init: RequestInit = {}, at = gateway.url): Promise<Response> {
-  return fetch(`${at}${path}`, { signal: AbortSignal.timeout(20_000), ...init })
-}
-
-function post(body: unknown, headers: Record<string, string> = {}, at = gateway.url): Promise<Response> {
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
-  return call(
-    '/v1/jobs',
-    { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: text },
-    at,
-  )
-}
-
-/** JSON.parse's own type: what an answer holds is for the test to say. */
-const bodyOf = async (response: Response) => JSON.parse(await response.text())
+const call: GatewayUnderTest['call'] = (...args) => site.call(...args)
+const post: GatewayUnderTest['post'] = (...args) => site.post(...args)
 
 /** fetch always says how long a body is; this does not. */
-function postChunked(body: string, at = gateway.url): Promise<IncomingMessage> {
+function postChunked(body: string, at = site.gateway.url): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' }
     const sent = request(`${at}/v1/jobs`, { method: 'POST', headers }, (answer) => {
@@ -68,7 +27,7 @@ function postChunked(body: string, at = gateway.url): Promise<IncomingMessage> {
 }
 
 async function keysOfJobs(): Promise<string[]> {
-  const keys = await queue.client().keys('*')
+  const keys = await site.queue.client().keys('*')
   return keys.filter((key) => !key.includes('fleet') && !key.endsWith(':meta'))
 }
 
@@ -169,9 +128,15 @@ describe('bad input is refused with its own code, and nothing is stored or queue
 
   test('an unknown path is 404, a known one under another method 405 with Allow', async () => {
     expect(await bodyOf(await call('/v1/nothing'))).toMatchObject({ status: 404, code: 'not_found' })
-    const response = await call('/v1/jobs')
-    expect(response.headers.get('allow')).toBe('POST')
-    expect(await bodyOf(response)).toMatchObject({ status: 405, code: 'method_not_allowed' })
+    for (const [method, path, allow] of [
+      ['DELETE', '/v1/jobs', 'POST, GET'],
+      ['POST', '/v1/jobs/x', 'PUT, GET'],
+      ['GET', '/v1/jobs/x/cancel', 'POST'],
+    ] as const) {
+      const response = await call(path, { method })
+      expect([path, response.headers.get('allow')]).toEqual([path, allow])
+      expect(await bodyOf(response)).toMatchObject({ status: 405, code: 'method_not_allowed' })
+    }
   })
 })
 
@@ -182,12 +147,18 @@ describe('what is served beside', () => {
     expect(Object.keys(document.paths).sort()).toEqual([
       '/livez',
       '/readyz',
+      '/v1/embeddings',
       '/v1/jobs',
       '/v1/jobs/{id}',
+      '/v1/jobs/{id}/cancel',
+      '/v1/jobs/{id}/events',
+      '/v1/jobs/{id}/retry',
+      '/v1/jobs/{id}/webhook/redeliver',
       '/v1/models',
     ])
     const statuses = Object.keys(document.paths['/v1/jobs'].post.responses)
-    expect(statuses).toEqual(['200', '202', '400', '404', '413', '415', '422', '429', '500', '503'])
+    const refusals = ['400', '401', '403', '404', '410', '413', '415', '422', '429', '500', '503']
+    expect(statuses).toEqual(['200', '202', ...refusals])
   })
 
   test('/metrics names requests by their pattern', async () => {

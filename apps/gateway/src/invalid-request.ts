@@ -3,12 +3,17 @@ import { type FieldError, MillraceError } from '@millrace/contracts'
 import type { z } from 'zod'
 import { maxReportedFaults } from './error-response.js'
 
+/** Paths and details name what was sent, which may be megabytes long. */
+const maxTextChars = 300
+
 export function invalidRequest(error: z.ZodError): MillraceError {
-  const errors = error.issues
-    .slice(0, maxReportedFaults)
-    .map(
-      (issue): FieldError => ({ path: pathOf(issue.path), code: 'invalid_request', detail: issue.message }),
-    )
+  const errors = error.issues.slice(0, maxReportedFaults).map(
+    (issue): FieldError => ({
+      path: short(pathOf(issue.path)),
+      code: 'invalid_request',
+      detail: short(issue.message),
+    }),
+  )
   const [first] = errors
   return new MillraceError('invalid_request', `${first?.path}: ${first?.detail}`, { errors })
 }
@@ -16,4 +21,8 @@ export function invalidRequest(error: z.ZodError): MillraceError {
 function pathOf(path: readonly PropertyKey[]): string {
   const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('')
   return text.replace(/^\./, '') || '(body)'
+}
+
+function short(text: string): string {
+  return text.length <= maxTextChars ? text : `${text.slice(0, maxTextChars)}…`
 }

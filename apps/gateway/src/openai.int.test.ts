@@ -1,27 +1,16 @@
 /** OpenAI's own client, unmodified, against a gateway's embeddings route, a real worker and the starter model. */
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { serve } from '@hono/node-server'
-import { ResultCache } from '@millrace/cache'
 import { loadConfig } from '@millrace/config'
 import { openAiErrorSchema } from '@millrace/contracts'
-import { ResultTexts } from '@millrace/job-view'
-import { ChunkQueues, FleetRegistry, JobStore, SettledChannel } from '@millrace/jobs'
-import { type Fleet, startFleet } from '@millrace/testkit'
+import { eventually, type Fleet, startFleet } from '@millrace/testkit'
 import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
-import { Hono } from 'hono'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { GatewayContext, GatewayEnv } from './context.js'
-import { toMillraceError } from './error-response.js'
-import { FleetView } from './fleet-view.js'
-import { limitBody } from './middleware/limit-body.js'
-import { requestId } from './middleware/request-id.js'
-import { faultResponse } from './openai-error.js'
-import { createEmbeddings, createEmbeddingsRoute } from './routes/create-embeddings.js'
+import { startGateway } from './start-gateway.js'
 
 const model = 'all-MiniLM-L6-v2'
 const root = new URL('../../..', import.meta.url).pathname
@@ -34,85 +23,38 @@ interface Site {
 let fleet: Fleet
 let tokenizer: TextTokenizer
 let site: Site
-const closers: (() => Promise<void> | void)[] = []
+let gateways = 0
+const closers: (() => Promise<void>)[] = []
 
-/** As start-gateway.ts and app.ts put it together, with this route alone. */
-async function startSite(env: Record<string, string> = {}, tokenizers = new Map([[model, tokenizer]])) {
+/** A gateway of this process, in front of the fleet's worker. */
+async function startSite(env: Record<string, string> = {}): Promise<Site> {
   const config = loadConfig(
     {},
     {
       MILLRACE_CONFIG: `${root}millrace.json`,
       QUEUE_REDIS_URL: fleet.queueRedis.url,
       CACHE_REDIS_URL: fleet.cacheRedis.url,
+      PORT: '0',
+      LOG_LEVEL: 'silent',
       BODY_LIMIT_BYTES: '200000',
       ...env,
     },
   )
-  const opened = <T extends { close(): Promise<void> | void }>(part: T): T => {
-    closers.push(() => part.close())
-    return part
-  }
-  const url = config.QUEUE_REDIS_URL
-  const emit = () => {}
-  const now = Date.now
-  const channel = opened(SettledChannel.connect({ url, on: emit }))
-  const store = opened(await JobStore.connect({ url, role: 'gateway', on: emit }))
-  const cache = opened(
-    await ResultCache.connect({ url: config.CACHE_REDIS_URL, lruBytes: 1 << 20, ttlS: 3600, on: emit }),
-  )
-  const queues = opened(await ChunkQueues.connect({ url, models: [model], attempts: 3, on: emit }))
-  const registry = opened(await FleetRegistry.connect({ url, on: emit }))
-  const view = opened(new FleetView({ models: [model], registry, queues, store, now, emit }))
-  await view.start()
-  const limits = { queueLimitChunks: config.QUEUE_LIMIT_CHUNKS, memoryLimit: 0.8, deadlineS: 600 }
-  const context: GatewayContext = {
-    config,
-    cache,
-    store,
-    queues,
-    channel,
-    fleet: view,
-    tokenizers,
-    texts: new ResultTexts(1 << 20),
-    metrics: async () => ({ type: '', body: '' }),
-    stopping: new AbortController().signal,
-    now,
-    emit,
-    submit: {
-      scope: 'tenant',
-      chunkItems: config.CHUNK_ITEMS,
-      jobTtlMs: 60_000,
-      knownJobTtlMs: 60_000,
-      limits,
-      cache,
-      store,
-      queues,
-      fleet: view,
-      now,
-      emit,
-    },
-  }
-  const app = new Hono<GatewayEnv>()
-  app.use(requestId)
-  app.use(limitBody(config.BODY_LIMIT_BYTES))
-  app.use(async (c, next) => {
-    c.set('tenant', { name: 'default', scopes: ['submit', 'read'], keyId: null, tokensPerMinute: null })
-    await next()
-  })
-  app.post(createEmbeddingsRoute.getRoutingPath(), createEmbeddings(context))
-  app.onError((error, c) => faultResponse(c.req.path, toMillraceError(error), c.get('requestId')))
-  return listen(app)
+  const gateway = await startGateway(config)
+  closers.push(() => gateway.close())
+  gateways += 1
+  const { url } = gateway
+  return { url, client: new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 }) }
 }
 
-async function listen(app: Hono<GatewayEnv>): Promise<Site> {
-  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server
-  await once(server, 'listening')
-  closers.push(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return { url, client: new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 }) }
+/** A gateway that has not the model's files: they come from a hub, and only workers fetch them. */
+async function startUnaware(): Promise<Site> {
+  const dir = await mkdtemp(join(tmpdir(), 'millrace-unaware-'))
+  closers.push(() => rm(dir, { recursive: true }))
+  const hub = { hub: 'some/model', revision: '0'.repeat(40), task: 'feature-extraction', dtype: 'q8' }
+  const file = join(dir, 'millrace.json')
+  await writeFile(file, JSON.stringify({ models: { [model]: hub } }))
+  return startSite({ MILLRACE_CONFIG: file })
 }
 
 beforeAll(async () => {
@@ -333,7 +275,7 @@ describe('errors have OpenAI’s form', () => {
   })
 
   test('an input that the worker refuses fails the request, by its index', async () => {
-    const unaware = await startSite({}, new Map())
+    const unaware = await startUnaware()
     expect(await refused({ input: ['a', 'b', long] }, unaware)).toMatchObject({
       status: 400,
       code: 'input_too_long',
@@ -348,7 +290,7 @@ describe('errors have OpenAI’s form', () => {
   })
 
   test('without the model’s files the gateway says 0 tokens rather than a guess', async () => {
-    const unaware = await startSite({}, new Map())
+    const unaware = await startUnaware()
     const answer = await unaware.client.embeddings.create({ model, input: freshText() })
     expect(answer.usage).toEqual({ prompt_tokens: 0, total_tokens: 0 })
   })
@@ -389,6 +331,9 @@ describe('a fleet in trouble', () => {
       expect(await refused({ input: freshText() })).toMatchObject({ status: 503, code: 'queue_unavailable' })
     } finally {
       await fleet.queueRedis.restart()
+      const client = fleet.queueRedis.client()
+      // Every gateway listens again.
+      await eventually(async () => (await client.pubsub('NUMSUB', 'mr:settled'))[1] === gateways)
     }
   })
 })

@@ -1,5 +1,5 @@
 /** A job as its owner may see it now: another tenant's is unknown, and one whose time is over says so. */
-import { MillraceError } from '@millrace/contracts'
+import { type ErrorCode, MillraceError } from '@millrace/contracts'
 import {
   type EndJobContext,
   endJob,
@@ -27,7 +27,8 @@ export async function readJob(
   tenant: string,
   context: ReadJobContext,
 ): Promise<StoredJob | KnownJob> {
-  const job = isJobId(id) ? await context.store.read(id) : undefined
+  // UUIDs are written in either case; ours are kept in the lower one.
+  const job = isJobId(id) ? await context.store.read(id.toLowerCase()) : undefined
   if (job?.tenant !== tenant) {
     throw new MillraceError('job_not_found', `There is no job '${id}', or it has expired`)
   }
@@ -37,11 +38,16 @@ export async function readJob(
   return job.kind === 'known' ? job : expireIfLate(job, context)
 }
 
-/** The same, where a job answered in full at submit will not do. @throws MillraceError job_settled for such a one */
-export async function readStoredJob(id: string, tenant: string, context: ReadJobContext): Promise<StoredJob> {
+/** The same, where a job answered in full at submit will not do. @throws MillraceError `code` for such a one */
+export async function readStoredJob(
+  id: string,
+  tenant: string,
+  code: ErrorCode,
+  context: ReadJobContext,
+): Promise<StoredJob> {
   const job = await readJob(id, tenant, context)
   if (job.kind === 'stored') return job
-  throw new MillraceError('job_settled', `The job '${id}' was answered when it was submitted`)
+  throw new MillraceError(code, `The job '${id}' was answered when it was submitted`)
 }
 
 /** A limit passes even when no worker is up to see it: whoever reads the job next settles it. */

@@ -16,6 +16,10 @@ export function repeatableId(c: RequestContext, bodyText: string): SubmitRequest
   const id = c.req.param('id')
   if (id !== undefined) {
     if (!isJobId(id)) throw fieldError('invalid_request', 'id', 'is not a UUID')
+    // Made from a tenant and a key that others can guess: they could take a tenant's next id, or see that it is taken.
+    if (id.charAt(14) === '8') {
+      throw fieldError('invalid_request', 'id', 'is a UUID of version 8, which are kept for Idempotency-Keys')
+    }
     return { id: id.toLowerCase(), digest: digestOf(bodyText) }
   }
   const key = c.req.header('idempotency-key')

@@ -1,7 +1,8 @@
 import { encodeVector } from '@millrace/cache'
+import { MillraceError } from '@millrace/contracts'
 import { freshProgress, type SettledJob, type StoredJob, storedJob } from '@millrace/jobs'
-import { expect, test } from 'vitest'
-import { settledJob } from './settled-job.js'
+import { describe, expect, test } from 'vitest'
+import { msToLimit, settledJob } from './settled-job.js'
 
 const facts = {
   id: 'j',
@@ -19,25 +20,30 @@ const facts = {
   slotCount: 1,
   knownCount: 0,
   createdAtMs: 0,
-  deadlineAtMs: 60_000,
+  startLimitMs: 60_000,
+  lifeLimitMs: null,
+  requestDigest: null,
   ttlMs: 1000,
 }
 const bytes = encodeVector(new Float32Array([1]))
-const queued = storedJob(facts, freshProgress(1), new Map())
-const progress = { ...freshProgress(1), status: 'succeeded' as const, completedAtMs: 5 }
+const fresh = freshProgress(1, { startByMs: 60_000, settleByMs: null })
+const queued = storedJob(facts, fresh, new Map())
+const progress = { ...fresh, status: 'succeeded' as const, completedAtMs: 5 }
 const done = storedJob(facts, progress, new Map([[0, bytes]]))
 const never = new AbortController().signal
 
+const unknown = new MillraceError('job_not_found', 'there is none')
+
 /** Records what was asked, in order; waits end as the test says; the clock moves by the wait. */
-function world(records: (StoredJob | undefined)[], waits: (SettledJob | undefined)[] = []) {
+function world(records: (StoredJob | MillraceError)[], waits: (SettledJob | undefined)[] = []) {
   let nowMs = 0
   const asked: string[] = []
   const context = {
-    store: {
-      async read() {
-        asked.push('read')
-        return records.length > 1 ? records.shift() : records[0]
-      },
+    async read() {
+      asked.push('read')
+      const record = (records.length > 1 ? records.shift() : records[0]) ?? unknown
+      if (record instanceof MillraceError) throw record
+      return record
     },
     channel: {
       async waitFor(_id: string, limitMs: number) {
@@ -91,7 +97,47 @@ test('without a wait it only reads; an aborted wait is none', async () => {
   expect(asked).toEqual(['read', 'read'])
 })
 
-test('a job nobody knows is undefined at once', async () => {
-  const { context } = world([undefined])
-  expect(await settledJob('j', 60_000, context, never)).toBeUndefined()
+test('a job nobody knows is told at once', async () => {
+  const { context, asked } = world([unknown])
+  await expect(settledJob('j', 60_000, context, never)).rejects.toBe(unknown)
+  expect(asked).toEqual(['wait', 'read'])
+})
+
+describe('a job with a limit of its own', () => {
+  const soonLate = storedJob(facts, { ...fresh, startByMs: 2000 }, new Map())
+  const heardOf = { jobId: 'j', progress, outputs: null }
+
+  /** The first wait is that for the message, the second ends at the job's limit; one that is undefined never ends. */
+  async function waitsThatEnd(...ends: (SettledJob | 'limit' | undefined)[]) {
+    const records = [soonLate, done]
+    const limits: number[] = []
+    const channel = {
+      waitFor(_id: string, limitMs: number) {
+        limits.push(limitMs)
+        const end = ends.shift()
+        if (end === undefined) return new Promise<never>(() => {})
+        return Promise.resolve(end === 'limit' ? undefined : end)
+      },
+    }
+    const context = { channel, now: () => 0, read: async () => records.shift() ?? done }
+    expect(await settledJob('j', 60_000, context, never)).toBe(done)
+    return limits
+  }
+
+  test('is read again just after the limit', async () => {
+    expect(await waitsThatEnd(undefined, 'limit')).toEqual([5000, 2001, 5000])
+  })
+
+  test('is read again at once where it is settled while its record is being read', async () => {
+    expect(await waitsThatEnd(heardOf, undefined)).toEqual([5000, 2001, 5000])
+  })
+})
+
+test('the next limit is that to be taken while it waits, that to be settled while it is worked on, or none', () => {
+  const both = { ...fresh, startByMs: 100, settleByMs: 300 }
+  expect(msToLimit(both, 50)).toBe(51)
+  expect(msToLimit({ ...both, status: 'processing' }, 50)).toBe(251)
+  expect(msToLimit({ ...both, startByMs: 400 }, 50)).toBe(251)
+  expect(msToLimit({ ...both, settleByMs: null, status: 'processing' }, 50)).toBe(Number.POSITIVE_INFINITY)
+  expect(msToLimit(both, 500)).toBe(1)
 })

@@ -46,7 +46,8 @@ export async function settledJob(
     const job = await read()
     if (job.kind === 'known' || isTerminal(job.status) || !heard) return job
     const limitMs = msToLimit(job, now())
-    await (limitMs < waitMs ? channel.waitFor(jobId, limitMs, signal) : heard)
+    // Both: it may have been settled, and heard of, while the record was on its way here.
+    await (limitMs < waitMs ? Promise.race([heard, channel.waitFor(jobId, limitMs, signal)]) : heard)
   }
 }
 

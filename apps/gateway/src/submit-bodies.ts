@@ -2,6 +2,7 @@
 import { MillraceError, type SubmitJob, submitJobSchema } from '@millrace/contracts'
 import { LRUCache } from 'lru-cache'
 import { invalidRequest } from './invalid-request.js'
+import { refuseWide } from './refuse-wide.js'
 
 /** Longer bodies are seldom hot, and would push out many that are. */
 const maxBodyChars = 4096
@@ -33,6 +34,7 @@ function parseBody(text: string): SubmitJob {
     if (!(error instanceof SyntaxError)) throw error
     throw new MillraceError('malformed_json', error.message.replace(/, ".*$/s, ''), { cause: error })
   }
+  refuseWide(json, 'inputs')
   const parsed = submitJobSchema.safeParse(json)
   if (parsed.success) return parsed.data
   throw invalidRequest(parsed.error)

@@ -2,11 +2,11 @@ import { contentKey, encodeVector } from '@millrace/cache'
 import type { ModelFacts } from '@millrace/contracts'
 import { MillraceError } from '@millrace/contracts'
 import { knownJobText, ResultTexts, storedJobText } from '@millrace/job-view'
-import type { KnownJob, NewJob } from '@millrace/jobs'
+import type { KnownJob, NewJob, StoredJob } from '@millrace/jobs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { GatewayEvent } from './events.js'
-import { type SubmitContext, submit } from './submit.js'
+import { type SubmitContext, type SubmitRequest, submit } from './submit.js'
 
 const facts: ModelFacts = {
   version: 'v1',
@@ -39,10 +39,10 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
   const asked: string[][] = []
   const events: GatewayEvent[] = []
   const context: SubmitContext = {
-    scope: 's',
     chunkItems: 3,
     jobTtlMs: 1000,
     knownJobTtlMs: 500,
+    webhookJobTtlMs: 5000,
     limits: { queueLimitChunks: 100, memoryLimit: 0.8, deadlineS: 60 },
     cache: {
       async getMany(keys) {
@@ -57,6 +57,7 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
         created.push(job)
         return true
       },
+      read: async () => undefined,
       async rememberKnown(job) {
         remembered.push(job)
       },
@@ -68,6 +69,21 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
     queues: {
       async add() {
         done.push('add')
+      },
+    },
+    list: {
+      async add() {
+        done.push('list')
+      },
+    },
+    watch: {
+      async at() {
+        done.push('watch')
+      },
+    },
+    webhooks: {
+      async add({ event }) {
+        done.push(event)
       },
     },
     fleet: {
@@ -83,17 +99,22 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
   return { context, done, created, remembered, asked, events }
 }
 
-const requestOf = (inputs: readonly string[], single = false) => ({
+const requestOf = (inputs: readonly string[], more: Partial<SubmitRequest> = {}): SubmitRequest => ({
   model: 'm',
-  task: 'feature-extraction' as const,
+  task: 'feature-extraction',
   inputs,
-  single,
+  single: false,
   options: { encoding: 'float' as const, truncate: false },
   requestId: 'r1',
   tenant: 't',
+  scope: 's',
   priority: 0,
   metadata: {},
   webhook: null,
+  startLimitMs: null,
+  lifeLimitMs: null,
+  repeatable: null,
+  ...more,
 })
 
 const texts = new ResultTexts(1 << 20)
@@ -118,7 +139,7 @@ test('any mix of duplicates, hits and misses is answered in order and in full, a
           expect(job.output).toEqual(numbersOf(inputs))
           return
         }
-        if (submitted.kind !== 'queued') throw new Error('it was called known')
+        if (submitted.kind !== 'accepted') throw new Error(`it was called ${submitted.kind}`)
         const [record] = created
         const queued = record?.chunks.flat() ?? []
         expect(queued.map((item) => item.input)).toEqual(missing)
@@ -141,17 +162,17 @@ test('any mix of duplicates, hits and misses is answered in order and in full, a
 })
 
 describe('order of the steps', () => {
-  test('whoever waits listens after the record and before the queue', async () => {
+  test('whoever waits listens first; then comes the record, and then the queue', async () => {
     const { context, done } = fleet(new Set())
     await submit(requestOf(['a']), context, () => done.push('listen'))
-    expect(done).toEqual(['create', 'listen', 'add'])
+    expect(done).toEqual(['listen', 'create', 'list', 'add'])
   })
 
   test('a job that could not be queued is settled as failed and the fault is told', async () => {
     const fault = new MillraceError('queue_unavailable', 'away')
     const { context, done } = fleet(new Set(), { queues: { add: () => Promise.reject(fault) } })
     await expect(submit(requestOf(['a']), context)).rejects.toBe(fault)
-    expect(done).toEqual(['create', 'settle failed'])
+    expect(done).toEqual(['create', 'list', 'settle failed'])
   })
 
   test('a refused job leaves nothing behind', async () => {
@@ -169,11 +190,12 @@ describe('what is known', () => {
       limits: { queueLimitChunks: 0, memoryLimit: 0, deadlineS: 1 },
       store: {
         create: () => Promise.reject(new Error('away')),
+        read: () => Promise.reject(new Error('away')),
         rememberKnown: () => Promise.reject(new Error('away')),
         settle: () => Promise.reject(new Error('away')),
       },
     })
-    expect((await submit(requestOf(['a'], true), context)).kind).toBe('known')
+    expect((await submit(requestOf(['a'], { single: true }), context)).kind).toBe('known')
     await Promise.resolve()
     expect(events.map(({ type }) => type)).toContain('remember-failed')
   })
@@ -181,7 +203,7 @@ describe('what is known', () => {
   test('while no worker has said which version runs, everything is a miss and the cache is not asked', async () => {
     const { context, asked } = fleet(new Set(['a']))
     const unknown = { ...context, fleet: { ...context.fleet, factsOf: async () => undefined } }
-    expect((await submit(requestOf(['a']), unknown)).kind).toBe('queued')
+    expect((await submit(requestOf(['a']), unknown)).kind).toBe('accepted')
     expect(asked).toEqual([])
   })
 
@@ -190,5 +212,151 @@ describe('what is known', () => {
     await submit(requestOf(['a', 'b', 'a']), context)
     expect(remembered[0]).toMatchObject({ slots: [0, 1, 0], inputs: ['a', 'b'], expiresAtMs: 1_000_500 })
     expect(remembered[0]?.keys).toHaveLength(2)
+  })
+})
+
+describe('a job with a limit or a webhook is looked at from outside', () => {
+  const webhook = { url: 'https://example.com', events: ['job.succeeded' as const] }
+
+  test.each<[string, Partial<SubmitRequest>]>([
+    ['a webhook', { webhook }],
+    ['a limit of its life', { lifeLimitMs: 50 }],
+  ])('from before its record is written: %s', async (_name, more) => {
+    const { context, done } = fleet(new Set())
+    await submit(requestOf(['a'], more), context)
+    expect(done).toEqual(['watch', 'create', 'list', 'add'])
+  })
+
+  test('at its first limit', async () => {
+    const due: number[] = []
+    const watch = { at: async (_id: string, atMs: number) => void due.push(atMs) }
+    const { context } = fleet(new Set(), { watch })
+    await submit(requestOf(['a'], { webhook }), context)
+    await submit(requestOf(['a'], { webhook, startLimitMs: 70 }), context)
+    await submit(requestOf(['a'], { webhook, startLimitMs: 70, lifeLimitMs: 50 }), context)
+    expect(due).toEqual([1_060_001, 1_000_071, 1_000_051])
+  })
+
+  test('known in full it has a record all the same, settled as it is written, and its webhook is told', async () => {
+    const { context, done, created } = fleet(new Set(['a']))
+    const submitted = await submit(requestOf(['a'], { webhook }), context)
+    expect(done).toEqual(['watch', 'create', 'list', 'job.succeeded'])
+    expect(created[0]).toMatchObject({ chunks: [], knownCount: 1, ttlMs: 5000 })
+    expect(submitted).toMatchObject({
+      kind: 'accepted',
+      job: { status: 'succeeded', startedAtMs: 1_000_000 },
+    })
+  })
+
+  test('a webhook for other events is not told of that', async () => {
+    const { context, done } = fleet(new Set(['a']))
+    await submit(requestOf(['a'], { webhook: { ...webhook, events: ['job.failed'] } }), context)
+    expect(done).not.toContain('job.succeeded')
+  })
+})
+
+describe('limits of a job', () => {
+  test.each<[string, Partial<SubmitRequest>, number, number | null]>([
+    ['the gateway’s own, where none is asked for', {}, 60_000, null],
+    ['the client’s, to be taken', { startLimitMs: 5 }, 5, null],
+    ['the client’s, to be settled', { lifeLimitMs: 5 }, 60_000, 5],
+    ['a long life leaves as long to be taken', { lifeLimitMs: 90_000 }, 90_000, 90_000],
+  ])('%s', async (_name, more, startLimitMs, lifeLimitMs) => {
+    const { context, created } = fleet(new Set())
+    await submit(requestOf(['a'], more), context)
+    expect(created[0]).toMatchObject({ startLimitMs, lifeLimitMs, ttlMs: 1000 })
+  })
+})
+
+describe('a request that may be sent again', () => {
+  const repeatable = { id: '01890000-0000-8000-8000-000000000000', digest: 'd1' }
+  const again = requestOf(['a', 'b', 'c', 'd'], { repeatable })
+
+  /** A store of one job, as the first request left it. */
+  async function afterFirst(change: Partial<StoredJob> = {}, overrides: Partial<SubmitContext> = {}) {
+    const first = await submit(again, fleet(new Set()).context)
+    if (first.kind !== 'accepted') throw new Error(`it was called ${first.kind}`)
+    const { context, done, events } = fleet(new Set(['a', 'b', 'c', 'd']), overrides)
+    const added: unknown[] = []
+    const queues = { add: async (...given: unknown[]) => void added.push(given) }
+    const store = { ...context.store, read: async () => ({ ...first.job, ...change }) }
+    return { context: { ...context, queues, store }, done, added, events, first: first.job }
+  }
+
+  test('makes the job under its own id', async () => {
+    const { context, created } = fleet(new Set())
+    await submit(again, context)
+    expect(created[0]).toMatchObject({ id: repeatable.id, requestDigest: 'd1' })
+  })
+
+  test('has a record even where everything is known: it is what a repeat finds', async () => {
+    const { context, created, remembered } = fleet(new Set(['a', 'b', 'c', 'd']))
+    const submitted = await submit(again, context)
+    expect([submitted.kind, remembered, created[0]?.chunks]).toEqual(['accepted', [], []])
+  })
+
+  test('answers its repeat with the first job, and queues all its chunks again: they may never have been', async () => {
+    const { context, added, done, first, events } = await afterFirst()
+    expect(await submit(again, context)).toEqual({ kind: 'repeated', job: first })
+    expect(added).toEqual([['m', { jobId: repeatable.id, run: 0, chunks: [0, 1] }, 0]])
+    expect(done).toEqual([])
+    expect(events).toEqual([])
+  })
+
+  test('queues nothing of a job that was taken', async () => {
+    for (const status of ['processing', 'succeeded', 'canceled'] as const) {
+      const { context, added } = await afterFirst({ status })
+      expect((await submit(again, context)).kind).toBe('repeated')
+      expect(added).toEqual([])
+    }
+  })
+
+  test.each<[string, Partial<StoredJob>]>([
+    ['another body', { requestDigest: 'd2' }],
+    ['a job that was not made by such a request', { requestDigest: null }],
+    ['another tenant’s', { tenant: 'u' }],
+  ])('is refused in the same words, and changes nothing: %s', async (_name, change) => {
+    const { context, added, done } = await afterFirst(change)
+    await expect(submit(again, context)).rejects.toMatchObject({
+      code: 'idempotency_mismatch',
+      message: `The job ${repeatable.id} was made by a request that asked for something else`,
+    })
+    expect([added, done]).toEqual([[], []])
+  })
+
+  test('is refused under the id of a job that was answered at once', async () => {
+    const { context, remembered } = fleet(new Set(['a']))
+    await submit(requestOf(['a']), context)
+    const store = { ...context.store, read: async () => remembered[0] }
+    await expect(submit(again, { ...context, store })).rejects.toMatchObject({ code: 'idempotency_mismatch' })
+  })
+
+  test('is told that the result is gone, once it is', async () => {
+    const { context } = await afterFirst({ expiresAtMs: 999_999, status: 'succeeded' })
+    await expect(submit(again, context)).rejects.toMatchObject({ code: 'job_gone' })
+  })
+
+  test('that comes second at the same moment queues and lists nothing of its own', async () => {
+    const { context, added, done, first } = await afterFirst()
+    const reads = [undefined, first]
+    const store = {
+      ...context.store,
+      read: async () => reads.shift(),
+      create: async () => {
+        done.push('create')
+        return false
+      },
+    }
+    const missing = { ...context, store, cache: fleet(new Set()).context.cache }
+    expect(await submit(again, missing)).toEqual({ kind: 'repeated', job: first })
+    expect(done).toEqual(['create'])
+    expect(added).toEqual([['m', { jobId: repeatable.id, run: 0, chunks: [0, 1] }, 0]])
+  })
+
+  test('that could not be queued is not settled: its repeat completes it', async () => {
+    const fault = new MillraceError('queue_unavailable', 'away')
+    const { context, done } = fleet(new Set(), { queues: { add: () => Promise.reject(fault) } })
+    await expect(submit(again, context)).rejects.toBe(fault)
+    expect(done).toEqual(['create', 'list'])
   })
 })

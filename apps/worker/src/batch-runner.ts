@@ -81,11 +81,13 @@ export class BatchRunner {
     const count = items.length
     const keys = items.map(({ key }) => key)
     try {
-      const { outcomes, predictMs } = await model.runBatch(items.map(({ encoded }) => encoded)).finally(() => {
-        this.#batchesOut -= 1
-        this.pump()
-        onRoom()
-      })
+      const { outcomes, predictMs } = await model
+        .runBatch(items.map(({ encoded }) => encoded))
+        .finally(() => {
+          this.#batchesOut -= 1
+          this.pump()
+          onRoom()
+        })
       emit({ type: 'batch-done', model: alias, items: count, realTokens, paddedTokens, predictMs, reason })
       const results = outcomes.map(bytesOf)
       // Only answers are shared: a failure may be this worker's own.

@@ -1,84 +1,22 @@
-import { MicroBatcher } from '@millrace/batching'
-import { decodeResult, encodeVector, type GetOrClaim } from '@millrace/cache'
-import { MillraceError } from '@millrace/contracts'
-import type { BatchOutcome, EncodedItem, LoadedModel } from '@millrace/model'
+import { encodeVector } from '@millrace/cache'
 import { eventually } from '@millrace/testkit'
 import { describe, expect, it } from 'vitest'
-import type { Claims } from './claims.js'
-import { ItemComputer, type ItemRequest, type PendingItem } from './compute-items.js'
+import { computerUnderTest, numberOf } from './computer-under-test.js'
 import { GivenBack } from './given-back.js'
-
-const request = (input: string): ItemRequest => ({ key: `key of ${input}`, input, truncate: false })
-const numberOf = (bytes: Buffer) => {
-  const result = decodeResult(bytes)
-  return result.kind === 'vector' ? result.values[0] : result.error.code
-}
-
-/** A model whose vector is the text's length, and which answers only when it is told to. */
-function setUp(states: Record<string, GetOrClaim[]> = {}) {
-  const batches: { items: readonly EncodedItem[]; answer: (outcome?: BatchOutcome) => void }[] = []
-  const settled: string[][] = []
-  const released: string[] = []
-  let lost: Error | undefined
-  const model: Partial<LoadedModel> = {
-    slots: 2,
-    tokenizer: {
-      maxTokens: 8,
-      padTokenId: 0,
-      count: (text: string) => text.length,
-      encode: (text: string) => {
-        if (text.length > 8) throw new MillraceError('input_too_long', 'too long')
-        return new Int32Array(text.length)
-      },
-    },
-    runBatch: (items) =>
-      new Promise((resolve, reject) => {
-        const good = {
-          outcomes: items.map(({ ids }) => ({ ok: true as const, vector: new Float32Array([ids.length]) })),
-          predictMs: 1,
-        }
-        batches.push({
-          items,
-          answer: (outcome = good) =>
-            outcome.outcomes.length > 0 ? resolve(outcome) : reject(new Error('gone')),
-        })
-      }),
-  }
-  const claims: Partial<Claims> = {
-    take: async (keys) => keys.map((key) => states[key]?.shift() ?? { state: 'claimed' }),
-    settle: async (answers) => void settled.push(answers.map(({ key }) => key)),
-    release: async (keys) => void released.push(...keys),
-  }
-  const computer = new ItemComputer({
-    alias: 'm',
-    model: model as LoadedModel,
-    batcher: new MicroBatcher<PendingItem>({ maxArea: 8, maxItems: 8, lookahead: 8 }, () => 0),
-    claims: claims as Claims,
-    busyLimitMs: 1000,
-    now: () => 0,
-    emit: () => {},
-    onRoom: () => {},
-    onModelLost: (error) => {
-      lost = error
-    },
-  })
-  const ran = (count: number) => eventually(() => batches.length === count)
-  return { computer, batches, settled, released, ran, lost: () => lost }
-}
 
 describe('items', () => {
   it('known to the cache never reach the model', async () => {
     const known = encodeVector(new Float32Array([42]))
-    const { computer, batches } = setUp({ 'key of a': [{ state: 'hit', value: known }] })
-    const [answer] = await Promise.all(computer.compute([request('a')]))
+    const { batches, get } = computerUnderTest({ 'key of a': [{ state: 'hit', value: known }] })
+    const [answer] = await Promise.all(get('a'))
     expect(answer).toMatchObject({ via: 'hit', bytes: known })
     expect(batches).toEqual([])
   })
 
   it('that this worker computes already are joined, across chunks', async () => {
-    const { computer, batches, ran } = setUp()
-    const first = computer.compute([request('ab')])
-    const second = computer.compute([request('ab')])
+    const { batches, ran, get } = computerUnderTest()
+    const first = get('ab')
+    const second = get('ab')
     await ran(1)
     batches[0]?.answer()
     expect((await first[0])?.via).toBe('computed')
@@ -88,20 +26,40 @@ describe('items', () => {
 
   it('that another worker computes are waited for, and taken over when it lets go', async () => {
     const done = encodeVector(new Float32Array([7]))
-    const { computer, batches, ran } = setUp({
+    const { batches, ran, get } = computerUnderTest({
       'key of a': [{ state: 'busy' }, { state: 'busy' }, { state: 'hit', value: done }],
       'key of b': [{ state: 'busy' }, { state: 'claimed' }],
     })
-    const [a, b] = computer.compute([request('a'), request('b')])
+    const [a, b] = get('a', 'b')
     await ran(1)
     batches[0]?.answer()
     expect(await a).toMatchObject({ via: 'joined', bytes: done })
     expect((await b)?.via).toBe('computed')
   })
 
+  it('that another worker holds for too long are computed here', async () => {
+    const { batches, takes, clock, get, ran, asked } = computerUnderTest(
+      { 'key of a': [{ state: 'busy' }, { state: 'busy' }, { state: 'busy' }] },
+      { holdTakes: true },
+    )
+    const [answer] = get('a')
+    await asked(1)
+    takes[0]?.answer()
+    await asked(2)
+    clock.nowMs = 999
+    takes[1]?.answer()
+    await asked(3)
+    expect(batches).toEqual([])
+    clock.nowMs = 1000
+    takes[2]?.answer()
+    await ran(1)
+    batches[0]?.answer()
+    expect((await answer)?.via).toBe('computed')
+  })
+
   it('keep every model process busy with one batch and one more ready, never more', async () => {
-    const { computer, batches, ran } = setUp()
-    const answers = computer.compute(['aaaaaaa', 'bbbbbbb', 'ccccccc'].map(request))
+    const { computer, batches, ran, get } = computerUnderTest()
+    const answers = get('aaaaaaa', 'bbbbbbb', 'ccccccc')
     await ran(2)
     expect(computer.waitingTokens).toBe(7)
     batches[0]?.answer()
@@ -112,8 +70,8 @@ describe('items', () => {
   })
 
   it('that the model cannot take fail alone, and are not cached', async () => {
-    const { computer, batches, settled, released, ran } = setUp()
-    const [long, good] = computer.compute([request('much too long'), request('ab')])
+    const { batches, settled, released, ran, get } = computerUnderTest()
+    const [long, good] = get('much too long', 'ab')
     expect(numberOf((await long)?.bytes ?? Buffer.alloc(0))).toBe('input_too_long')
     await ran(1)
     batches[0]?.answer()
@@ -123,8 +81,8 @@ describe('items', () => {
   })
 
   it('that failed in the model are told, and are not cached', async () => {
-    const { computer, batches, settled, ran } = setUp()
-    const [answer] = computer.compute([request('ab')])
+    const { batches, settled, ran, get } = computerUnderTest()
+    const [answer] = get('ab')
     await ran(1)
     batches[0]?.answer({
       outcomes: [{ ok: false, error: { code: 'input_crashes_model', detail: 'x' } }],
@@ -136,9 +94,39 @@ describe('items', () => {
 })
 
 describe('stopping', () => {
+  it('gives back what was being looked up, also what another worker computes', async () => {
+    const { job, computer, takes, released, batches, asked } = computerUnderTest(
+      { 'key of a': [{ state: 'busy' }] },
+      { holdTakes: true },
+    )
+    const one = job('a', 'b')
+    await asked(1)
+    await computer.stop()
+    takes[0]?.answer()
+    expect(await one.ended).toEqual(Array(2).fill('GivenBack: the worker is stopping'))
+    expect(released).toEqual(['key of b'])
+    expect(batches).toEqual([])
+  })
+
+  it('gives back what waits for another worker, and the claim that comes too late', async () => {
+    const { job, computer, takes, released, asked } = computerUnderTest(
+      { 'key of a': [{ state: 'busy' }] },
+      { holdTakes: true },
+    )
+    const one = job('a')
+    await asked(1)
+    takes[0]?.answer()
+    await asked(2)
+    await computer.stop()
+    expect(await one.ended).toEqual(['GivenBack: the worker is stopping'])
+    takes[1]?.answer()
+    await eventually(() => released.length === 1)
+    expect(released).toEqual(['key of a'])
+  })
+
   it('gives back what no model process has, and finishes what one has', async () => {
-    const { computer, batches, released, ran } = setUp()
-    const answers = computer.compute(['aaaaaaa', 'bbbbbbb', 'ccccccc'].map(request))
+    const { computer, batches, released, ran, get } = computerUnderTest()
+    const answers = get('aaaaaaa', 'bbbbbbb', 'ccccccc')
     const outcomes = Promise.allSettled(answers)
     await ran(2)
     await computer.stop()
@@ -150,8 +138,8 @@ describe('stopping', () => {
   })
 
   it('is asked for when the model is lost', async () => {
-    const { computer, batches, ran, lost } = setUp()
-    const [answer] = computer.compute([request('ab')])
+    const { batches, ran, lost, get } = computerUnderTest()
+    const [answer] = get('ab')
     const outcome = Promise.allSettled([answer])
     await ran(1)
     batches[0]?.answer({ outcomes: [], predictMs: 0 })

@@ -107,10 +107,16 @@ export class ItemComputer {
 
   /** Items whose claims are ours go to the model, but for those that need not be computed here any more. */
   #batch(items: readonly ItemInFlight[]): void {
-    const left = items.filter(({ wanted }) => this.#stopping || wanted === 0)
-    for (const item of left) item.abandon(this.#stopping ? new GivenBack() : new Unwanted())
-    void this.#options.claims.release(left.map(({ key }) => key))
-    for (const item of items) if (!left.includes(item)) this.#batches.add(item)
+    const unneeded: string[] = []
+    for (const item of items) {
+      if (item.wanted > 0 && !this.#stopping) {
+        this.#batches.add(item)
+      } else {
+        item.abandon(this.#stopping ? new GivenBack() : new Unwanted())
+        unneeded.push(item.key)
+      }
+    }
+    void this.#options.claims.release(unneeded)
     this.#batches.pump()
   }
 

@@ -30,7 +30,10 @@ export class OthersClaims {
   }
 
   wait(item: ItemInFlight): void {
-    if (this.#stopped) return item.abandon(new GivenBack())
+    if (this.#stopped) {
+      item.abandon(new GivenBack())
+      return
+    }
     this.#waiting.set(item, this.#options.now())
     this.#timer ??= setTimeout(() => this.#ask(), askEveryMs)
   }

@@ -6,10 +6,11 @@ import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts } from '@millrace/contracts'
 import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
 import { type LoadedModel, loadModel } from '@millrace/model'
-import type { CanceledJobs } from './canceled-jobs.js'
+import type { ChunksInHand } from './chunks-in-hand.js'
 import { Claims } from './claims.js'
-import { ItemComputer, type PendingItem } from './compute-items.js'
+import { ItemComputer } from './compute-items.js'
 import type { Emit } from './events.js'
+import type { ItemInFlight } from './items-in-flight.js'
 import { processJob } from './process-job.js'
 import type { SettledTeller } from './tell-settled.js'
 
@@ -30,7 +31,7 @@ export interface ServeModelOptions {
   store: JobStore
   cache: ResultCache
   teller: SettledTeller
-  canceled: CanceledJobs
+  inHand: ChunksInHand
   webhooks: WebhookQueue
   now: () => number
   emit: Emit
@@ -59,7 +60,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   const computer = new ItemComputer({
     alias,
     model,
-    batcher: new MicroBatcher<PendingItem>(limits, now),
+    batcher: new MicroBatcher<ItemInFlight>(limits, now),
     claims,
     busyLimitMs: config.BATCH_TIMEOUT_MS,
     now,
@@ -96,7 +97,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
         modelVersion: model.facts.version,
         store: options.store,
         computer,
-        canceled: options.canceled,
+        inHand: options.inHand,
         teller: options.teller,
         webhooks: options.webhooks,
         now,

@@ -3,7 +3,7 @@ import { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
 import { FleetRegistry, JobStore, onCanceled, Subscriber, WebhookQueue } from '@millrace/jobs'
 import { announceWorker } from './announce.js'
-import { CanceledJobs } from './canceled-jobs.js'
+import { ChunksInHand } from './chunks-in-hand.js'
 import type { Emit } from './events.js'
 import { observe } from './observe.js'
 import { newWorkerId, type ServedModel, serveModel } from './serve-model.js'
@@ -66,8 +66,8 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
     closers.push(() => webhooks.close())
     const subscriber = new Subscriber({ url, on: emit })
     closers.push(() => subscriber.close())
-    const canceled = new CanceledJobs()
-    onCanceled(subscriber, (jobId) => canceled.cancel(jobId))
+    const inHand = new ChunksInHand()
+    onCanceled(subscriber, (jobId) => inHand.cancel(jobId))
     const teller = new SettledTeller(store, emit)
     for (const alias of config.served) {
       const model = config.models.get(alias)
@@ -84,7 +84,7 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
         store,
         cache,
         teller,
-        canceled,
+        inHand,
         webhooks,
         now,
         emit,

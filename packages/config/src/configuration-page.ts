@@ -6,8 +6,9 @@ import { environmentSchema } from './environment.js'
 export function configurationPage(): string {
   const defaults = environmentSchema.parse({})
   const rows = Object.entries(environmentSchema.shape).map(([name, schema]) => {
-    const value = defaults[name as keyof typeof defaults]
-    const shown = value === '' ? 'empty' : `\`${String(value)}\``
+    // An empty list reads as an empty text, too.
+    const value = String(defaults[name as keyof typeof defaults])
+    const shown = value === '' ? 'empty' : `\`${value}\``
     return `| \`${name}\` | ${shown} | ${descriptionOf(schema)} |`
   })
   return `# Configuration
@@ -43,7 +44,7 @@ The models of the fleet, by alias. An alias is the only name by which a client c
 | field | meaning |
 |---|---|
 | \`path\` | A local folder, relative to millrace.json, in the layout of transformers.js (\`config.json\`, \`tokenizer.json\`, \`onnx/\`) |
-| \`hub\`, \`revision\` | Instead of \`path\`: a model hub id and the commit to take, downloaded once by the worker into \`MILLRACE_DATA_DIR\` |
+| \`hub\`, \`revision\` | Instead of \`path\`: a model hub id and the commit to take, downloaded once into \`MILLRACE_DATA_DIR\`, by \`millrace prepare\` or the first worker |
 | \`task\` | \`feature-extraction\` (default) |
 | \`dtype\` | Which ONNX file: \`fp32\`, \`fp16\`, \`q8\` (default), \`int8\`, \`uint8\`, \`q4\`, \`bnb4\`, \`q4f16\` |
 

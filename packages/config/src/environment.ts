@@ -15,10 +15,10 @@ export const environmentSchema = z.object({
     .string()
     .min(1)
     .default('127.0.0.1')
-    .describe('Address of the worker’s metrics and health port'),
+    .describe('Address of the metrics and health port of a worker or a courier'),
   METRICS_PORT: int(0, 65535)
     .default(0)
-    .describe('Port of the worker’s metrics and health; 0 picks a free one'),
+    .describe('Port of the metrics and health of a worker or a courier; 0 picks a free one'),
   QUEUE_REDIS_URL: redisUrl
     .default('redis://127.0.0.1:6390')
     .describe('Redis for records and BullMQ: noeviction, AOF everysec'),

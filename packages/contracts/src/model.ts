@@ -41,6 +41,10 @@ export const modelSchema = z
     owned_by: z.string(),
     task: z.enum(tasks),
     workers: z.number().int().describe('Workers that serve this model now'),
+    queue: z.object({
+      waiting: z.number().int().describe('Chunks that no worker has taken, as last sampled'),
+      chunks_per_s: z.number().describe('How fast they were taken while some waited; 0 when that never was'),
+    }),
     facts: modelFactsSchema.nullable().describe('null until a worker has loaded the model'),
   })
   .meta({ id: 'Model' })

@@ -1,6 +1,6 @@
 import { encodeError, encodeVector } from '@millrace/cache'
 import { type JobStatus, jobSchema } from '@millrace/contracts'
-import { freshProgress, type JobProgress, type KnownJob, storedJob } from '@millrace/jobs'
+import { freshProgress, type JobProgress, type KnownJob, limitsFrom, storedJob } from '@millrace/jobs'
 import { expect, test } from 'vitest'
 import { knownJobText, storedJobText } from './job-view.js'
 import { ResultTexts } from './vector-json.js'
@@ -22,7 +22,9 @@ const facts = {
   slotCount: 2,
   knownCount: 0,
   createdAtMs: 1000,
-  deadlineAtMs: 61_000,
+  startLimitMs: 60_000,
+  lifeLimitMs: null,
+  requestDigest: null,
   ttlMs: 10_000,
 }
 const one = encodeVector(new Float32Array([1]))
@@ -30,7 +32,8 @@ const two = encodeVector(new Float32Array([2]))
 const broken = encodeError({ code: 'input_crashes_model', detail: 'twice' })
 
 function view(progress: Partial<JobProgress>, outputs: [number, Buffer][] = [], more = {}) {
-  const job = storedJob({ ...facts, ...more }, { ...freshProgress(1), ...progress }, new Map(outputs))
+  const fresh = freshProgress(1, limitsFrom(facts, facts.createdAtMs))
+  const job = storedJob({ ...facts, ...more }, { ...fresh, ...progress }, new Map(outputs))
   return jobSchema.parse(JSON.parse(storedJobText(job, texts, { waiting: 30, chunksPerS: 10 })))
 }
 

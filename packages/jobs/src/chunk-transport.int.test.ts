@@ -9,11 +9,14 @@ import {
 import { ChunkQueues } from './chunk-queues.js'
 import { FleetRegistry } from './fleet-registry.js'
 import { JobStore } from './job-store.js'
+import { inChunks, newJob, now } from './job-under-test.js'
 import { freshProgress } from './record.js'
 import { SettledChannel, settledChannel } from './settled-channel.js'
 import { encodeSettled } from './settled-message.js'
+import { Subscriber } from './subscriber.js'
 
 let redis: RedisServer
+let store: JobStore
 let queues: ChunkQueues
 const closers: (() => Promise<void>)[] = []
 let serial = 0
@@ -30,7 +33,9 @@ type Delivered = { type: 'delivered'; delivery: ChunkDelivery }
 
 async function open(change: Partial<ChunkConsumerOptions> = {}) {
   const model = `model-${serial++}`
-  queues = await ChunkQueues.connect({ url: redis.url, models: [model], attempts: 2 })
+  store = await JobStore.connect({ url: redis.url, role: 'gateway' })
+  closers.push(() => store.close())
+  queues = ChunkQueues.open({ store, models: [model], attempts: 2 })
   closers.push(() => queues.close())
   await eventually(() => queues.healthy)
   const consumer = (id: string, more: Partial<ChunkConsumerOptions> = {}) => {
@@ -59,13 +64,18 @@ async function open(change: Partial<ChunkConsumerOptions> = {}) {
   return { model, consumer }
 }
 
+/** The first `count` chunks of a job. */
+function add(model: string, jobId: string, count: number, priority = 0, run = 0) {
+  const chunks = Array.from({ length: count }, (_, chunk) => chunk)
+  return queues.add(model, { jobId, run, chunks }, priority)
+}
 const depth = (model: string) => queues.depth(model, Date.now())
 
 describe('chunks', () => {
   it('arrive once each, and a job added twice is still one job', async () => {
     const { model, consumer } = await open()
-    await queues.add(model, 'j', 3)
-    await queues.add(model, 'j', 3)
+    await add(model, 'j', 3)
+    await add(model, 'j', 3)
     expect(await depth(model)).toMatchObject({ waiting: 3, active: 0, oldestWaitMs: expect.any(Number) })
     const { one, log } = consumer('w')
     one.start()
@@ -76,12 +86,103 @@ describe('chunks', () => {
     expect(await depth(model)).toEqual({ waiting: 0, active: 0, oldestWaitMs: null })
   })
 
+  it('of priority 0 go before those of 5, these before those of 9, and equal ones in their order', async () => {
+    const { model, consumer } = await open()
+    for (const priority of [9, 5, 0]) {
+      for (const name of ['a', 'b']) await add(model, `${name}${priority}`, 2, priority)
+    }
+    expect(await depth(model)).toMatchObject({ waiting: 12 })
+    const { one, log } = consumer('w')
+    one.start()
+    await eventually(() => log.all('delivered').length === 12)
+    const arrived = log.all('delivered').map(({ delivery }) => `${delivery.jobId}-${delivery.chunk}`)
+    expect(arrived).toEqual(
+      ['a0', 'b0', 'a5', 'b5', 'a9', 'b9'].flatMap((name) => [`${name}-0`, `${name}-1`]),
+    )
+  })
+
+  it('of a later run are other chunks: those of the first one do not swallow them', async () => {
+    const { model, consumer } = await open()
+    const { one, log, chunk } = consumer('w')
+    one.start()
+    await add(model, 'j', 2)
+    await eventually(() => log.all('delivered').length === 2)
+    for (const { delivery } of log.all('delivered')) await delivery.complete()
+    await queues.add(model, { jobId: 'j', run: 1, chunks: [1] }, 0)
+    await queues.add(model, { jobId: 'j', run: 1, chunks: [1] }, 0)
+    await add(model, 'end', 1)
+    await chunk('end')
+    const runs = log.all('delivered').map(({ delivery: { jobId, run, chunk } }) => `${jobId} ${run} ${chunk}`)
+    expect(runs).toEqual(['j 0 0', 'j 0 1', 'j 1 1', 'end 0 0'])
+  })
+
+  it('taken out are gone where they wait, whatever their priority, and stay where a worker has them', async () => {
+    const { model, consumer } = await open()
+    let room = 1
+    const worker: ReturnType<typeof consumer> = consumer('w', {
+      hasRoom: () => worker.log.all('delivered').length < room,
+    })
+    const { one, log, chunk } = worker
+    one.start()
+    await add(model, 'j', 1)
+    const { delivery } = await chunk('j')
+    await add(model, 'j', 3, 5)
+    await add(model, 'other', 1)
+    await add(model, 'j', 1, 0, 1)
+    const all = { jobId: 'j', run: 0, chunks: [0, 1, 2, 3] }
+    await queues.remove(model, all)
+    await queues.remove(model, all)
+    expect(await depth(model)).toMatchObject({ waiting: 2, active: 1 })
+    await delivery.complete()
+    expect(log.all('consumer-error')).toEqual([])
+    room = 3
+    one.roomChanged()
+    await chunk('other')
+    await log.next('delivered', ({ delivery: { jobId, run } }) => jobId === 'j' && run === 1)
+    expect(log.all('delivered')).toHaveLength(3)
+  })
+
+  it('never arrive before their record, where both are sent in one turn', async () => {
+    const { model, consumer } = await open()
+    const worker = await JobStore.connect({ url: redis.url, role: 'worker' })
+    closers.push(() => worker.close())
+    const states: string[] = []
+    const { one } = consumer('w', {
+      handle: async (delivery) => {
+        states.push((await worker.take(delivery, 1, now)).state)
+        await delivery.complete()
+      },
+    })
+    one.start()
+    const accept = (i: number) => {
+      const job = newJob({ model, ...inChunks(1 + (i % 2)) })
+      return Promise.all([store.create(job), add(model, job.id, job.chunks.length, (i % 3) * 4)])
+    }
+    // The first ones of a connection, which carry the scripts themselves; one by one; and many at once.
+    await accept(0)
+    for (let i = 0; i < 20; i++) await accept(i)
+    await Promise.all(Array.from({ length: 50 }, (_, i) => accept(i)))
+    // Redis forgets its scripts, as it does when a replica takes over.
+    await redis.client().script('FLUSH')
+    await Promise.all(Array.from({ length: 20 }, (_, i) => accept(i)))
+    const chunks = 1 + 30 + 75 + 30
+    await eventually(() => states.length === chunks, { timeoutMs: 15_000, what: `${chunks} chunks` })
+    expect(new Set(states)).toEqual(new Set(['taken']))
+  })
+
+  it('of a model that nobody knows are refused', async () => {
+    await open()
+    const unknown = { code: 'model_not_found' }
+    await expect(add('none', 'j', 1)).rejects.toMatchObject(unknown)
+    await expect(queues.remove('none', { jobId: 'j', run: 0, chunks: [0] })).rejects.toMatchObject(unknown)
+  })
+
   it('are not fetched while there is no room', async () => {
     let room = false
     const { model, consumer } = await open({ hasRoom: () => room })
     const { one, log, chunk } = consumer('w')
     one.start()
-    await queues.add(model, 'j', 1)
+    await add(model, 'j', 1)
     expect(await depth(model)).toMatchObject({ waiting: 1 })
     expect(log.all('delivered')).toEqual([])
     room = true
@@ -93,7 +194,7 @@ describe('chunks', () => {
     const { model, consumer } = await open()
     const first = consumer('w1')
     first.one.start()
-    await queues.add(model, 'j', 1)
+    await add(model, 'j', 1)
     const { delivery } = await first.chunk('j')
     first.one.stopFetching()
     await delivery.giveBack()
@@ -108,7 +209,7 @@ describe('chunks', () => {
     const { model, consumer } = await open()
     const { one, log, chunk } = consumer('w')
     one.start()
-    await queues.add(model, 'j', 1)
+    await add(model, 'j', 1)
     const { delivery } = await chunk('j')
     expect(delivery).toMatchObject({ attempt: 1, lastAttempt: false })
     await delivery.fail(new Error('first'))
@@ -122,7 +223,7 @@ describe('chunks', () => {
     const { model, consumer } = await open()
     const dead = consumer('dead')
     dead.one.start()
-    await queues.add(model, 'j', 1)
+    await add(model, 'j', 1)
     await dead.chunk('j')
     await dead.one.close(0)
     const alive = consumer('alive')
@@ -135,7 +236,7 @@ describe('chunks', () => {
     const holder = consumer('holder')
     const thief = consumer('thief')
     holder.one.start()
-    await queues.add(model, 'j', 1)
+    await add(model, 'j', 1)
     const { delivery } = await holder.chunk('j')
     thief.one.start()
     const lock = () => redis.client().pttl(`{mr:${model}}:chunks:j-0:lock`)
@@ -150,25 +251,30 @@ describe('chunks', () => {
     const { model, consumer } = await open()
     const { one, chunk } = consumer('w')
     one.start()
-    await queues.add(model, 'before', 1)
+    await add(model, 'before', 1)
     await (await chunk('before')).delivery.complete()
     await redis.kill('SIGTERM')
-    await expect(queues.add(model, 'refused', 1)).rejects.toMatchObject({ code: 'queue_unavailable' })
+    await expect(add(model, 'refused', 1)).rejects.toMatchObject({ code: 'queue_unavailable' })
     await redis.restart()
     await eventually(() => queues.healthy)
-    await queues.add(model, 'after', 1)
+    await add(model, 'after', 1)
     await (await chunk('after')).delivery.complete()
   })
 })
 
 describe('the settled channel', () => {
-  const progress = { ...freshProgress(1), status: 'succeeded' as const }
+  const progress = {
+    ...freshProgress(1, { startByMs: 1000, settleByMs: null }),
+    status: 'succeeded' as const,
+  }
   async function openChannel() {
     const events = collectEvents<{ type: string }>()
-    const channel = SettledChannel.connect({ url: redis.url, on: events.on })
+    const subscriber = new Subscriber({ url: redis.url, on: events.on })
+    const channel = new SettledChannel(subscriber)
     const store = await JobStore.connect({ url: redis.url, role: 'worker' })
     closers.push(
-      () => channel.close(),
+      () => subscriber.close(),
+      async () => channel.close(),
       () => store.close(),
     )
     await eventually(async () => Number((await redis.client().pubsub('NUMSUB', settledChannel))[1]) > 0)
@@ -206,6 +312,26 @@ describe('the settled channel', () => {
     await redis.kill('SIGTERM')
     await redis.restart()
     expect(await waiting).toBeUndefined()
+    expect(channel.waiting).toBe(0)
+  })
+
+  it('hears again after an outage', async () => {
+    const { channel, tell } = await openChannel()
+    await redis.kill('SIGTERM')
+    await redis.restart()
+    const listeners = async () => Number((await redis.client().pubsub('NUMSUB', settledChannel))[1])
+    await eventually(async () => (await listeners()) > 0)
+    const waiting = channel.waitFor('a', 60_000)
+    await tell('a')
+    expect(await waiting).toEqual({ jobId: 'a', progress, outputs: null })
+  })
+
+  it('that is closed releases all waits, and leaves the subscriber to others', async () => {
+    const { channel } = await openChannel()
+    const waiting = channel.waitFor('a', 60_000)
+    channel.close()
+    expect(await waiting).toBeUndefined()
+    await eventually(async () => (await redis.client().pubsub('NUMSUB', settledChannel))[1] === 0)
   })
 })
 

@@ -1,53 +1,37 @@
-import { encodeError, encodeVector } from '@millrace/cache'
 import { queueRedis, type RedisServer } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type ChunkResult, JobStore } from './job-store.js'
+import { JobStore } from './job-store.js'
+import {
+  expired,
+  failure,
+  inChunks,
+  newJob,
+  now,
+  stored as read,
+  result,
+  ttlMs,
+  vector,
+} from './job-under-test.js'
 import { secondKey } from './known-jobs.js'
 import { keysOf, type NewJob, type StoredJob } from './record.js'
 
 let redis: RedisServer
 let store: JobStore
-const now = 1_800_000_000_000
-let serial = 0
-const vector = (...values: number[]) => encodeVector(new Float32Array(values))
-const failure = encodeError({ code: 'input_too_long', detail: 'too long' })
 
-function newJob(change: Partial<NewJob> = {}): NewJob {
-  const chunks = change.chunks ?? [[{ slot: 0, input: 'Café 🙂' }]]
-  return {
-    id: `job-${serial++}`,
-    model: 'm',
-    scope: 'shared',
-    tenant: 't',
-    priority: 0,
-    metadata: {},
-    webhook: null,
-    requestId: 'req',
-    single: false,
-    encoding: 'float',
-    truncate: false,
-    slots: [0],
-    slotCount: 1,
-    knownCount: 0,
-    createdAtMs: now,
-    deadlineAtMs: now + 1000,
-    ttlMs: 60_000,
-    known: new Map(),
-    ...change,
-    chunks,
-  }
+const stored = (id: string): Promise<StoredJob> => read(store, id)
+/** At most that long, and not much shorter. */
+async function expectLife(key: string, lifeMs: number) {
+  const leftMs = await redis.client().pttl(key)
+  expect(leftMs).toBeLessThanOrEqual(lifeMs)
+  expect(leftMs).toBeGreaterThan(lifeMs - 10_000)
 }
-
-function result(jobId: string, chunk: number, results: [number, Buffer][], failed = 0): ChunkResult {
-  const costs = { hits: 1, joined: 2, tokenizeUs: 10, predictUs: 200, batchSize: 4 }
-  return { jobId, chunk, ttlMs: 60_000, results: new Map(results), failed, ...costs }
-}
-
-async function stored(id: string): Promise<StoredJob> {
-  const job = await store.read(id)
-  if (job?.kind !== 'stored') throw new Error(`no record of ${id}`)
+async function created(change: Partial<NewJob> = {}): Promise<NewJob> {
+  const job = newJob(change)
+  await store.create(job)
   return job
 }
+const take = (jobId: string, chunk: number, attempt: number, nowMs: number) =>
+  store.take({ jobId, run: 0, chunk }, attempt, nowMs)
 
 beforeAll(async () => {
   redis = await queueRedis()
@@ -79,15 +63,43 @@ describe('a new job', () => {
     expect((await stored(job.id)).model).toBe('m')
   })
 
-  it('leaves nothing behind for ever: every key of it has an end', async () => {
+  it('leaves nothing behind for ever: inputs and outputs have an end, and the record one twice as late', async () => {
     const job = newJob({ known: new Map([[1, vector(1)]]) })
     await store.create(job)
     const { record, inputs, outputs } = keysOf(job.id)
-    for (const key of [record, inputs, outputs]) {
-      const lifeMs = await redis.client().pttl(key)
-      expect(lifeMs).toBeGreaterThan(60_000)
-      expect(lifeMs).toBeLessThanOrEqual(61_000)
-    }
+    for (const key of [inputs, outputs]) await expectLife(key, 61_000)
+    await expectLife(record, 122_000)
+  })
+
+  it('may wait for the longer of its two limits, and is then still there to be read', async () => {
+    const job = newJob({ lifeLimitMs: 5000 })
+    await store.create(job)
+    await expectLife(keysOf(job.id).inputs, 65_000)
+    expect(await stored(job.id)).toMatchObject({
+      startByMs: now + 1000,
+      settleByMs: now + 5000,
+      expiresAtMs: now + 65_000,
+    })
+  })
+
+  it('without chunks is settled as it is written', async () => {
+    const known = new Map([[0, vector(1)]])
+    const job = newJob({ knownCount: 1, known, chunks: [] })
+    expect(await store.create(job)).toBe(true)
+    expect(await stored(job.id)).toMatchObject({
+      status: 'succeeded',
+      startedAtMs: now,
+      completedAtMs: now,
+      expiresAtMs: now + ttlMs,
+      chunks: 0,
+      chunksDone: 0,
+      outputs: known,
+    })
+    expect(await store.eventsAfter(job.id, '0')).toMatchObject([{ type: 'succeeded' }])
+    expect(await store.settle(job, 'canceled', expired, now)).toEqual({ state: 'settled' })
+    const { record, outputs, events } = keysOf(job.id)
+    for (const key of [outputs, events]) await expectLife(key, ttlMs)
+    await expectLife(record, 2 * ttlMs)
   })
 
   it('that nobody submitted is not known', async () => {
@@ -102,44 +114,72 @@ describe('taking a chunk', () => {
       chunks: [[{ slot: 0, input: 'a\r\nb\u0000' }], [{ slot: 1, input: 'c' }]],
     })
     await store.create(job)
-    const first = await store.take(job.id, 0, 1, now + 5)
+    const first = await take(job.id, 0, 1, now + 5)
     expect(first).toMatchObject({
       state: 'taken',
       startedAtMs: now + 5,
+      first: true,
       items: [{ slot: 0, input: 'a\r\nb\u0000' }],
     })
-    const second = await store.take(job.id, 1, 3, now + 9)
-    expect(second).toMatchObject({ state: 'taken', startedAtMs: now + 5, items: [{ slot: 1, input: 'c' }] })
+    const second = await take(job.id, 1, 3, now + 9)
+    expect(second).toMatchObject({
+      state: 'taken',
+      startedAtMs: now + 5,
+      first: false,
+      items: [{ slot: 1, input: 'c' }],
+    })
     expect(await stored(job.id)).toMatchObject({ status: 'processing', startedAtMs: now + 5, attempts: 3 })
   })
 
   it('passes over a job that is gone, settled, or has this chunk', async () => {
-    expect(await store.take('nobody', 0, 1, now)).toEqual({ state: 'gone' })
-    const job = newJob({ slotCount: 2, chunks: [[{ slot: 0, input: 'a' }], [{ slot: 1, input: 'b' }]] })
+    expect(await take('nobody', 0, 1, now)).toEqual({ state: 'gone' })
+    const job = newJob(inChunks(2))
     await store.create(job)
     await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now)
-    expect(await store.take(job.id, 0, 2, now)).toEqual({ state: 'stored' })
+    expect(await take(job.id, 0, 2, now)).toEqual({ state: 'stored' })
     await store.storeChunk(result(job.id, 1, [[1, vector(1)]]), now)
-    expect(await store.take(job.id, 1, 2, now)).toEqual({ state: 'settled' })
+    const { known: _known, chunks: _chunks, ...facts } = job
+    expect(await take(job.id, 1, 2, now)).toEqual({ state: 'settled', status: 'succeeded', facts })
   })
 
-  it('refuses a job past its deadline that nobody took, and only such a one', async () => {
+  it('refuses a job past its start limit that nobody took, and only such a one', async () => {
     const late = newJob()
     await store.create(late)
-    expect(await store.take(late.id, 0, 1, now + 1001)).toMatchObject({
+    expect(await take(late.id, 0, 1, now + 1001)).toMatchObject({
       state: 'late',
       facts: { id: late.id },
     })
     const started = newJob()
     await store.create(started)
-    await store.take(started.id, 0, 1, now + 1000)
-    expect(await store.take(started.id, 0, 2, now + 5000)).toMatchObject({ state: 'taken' })
+    await take(started.id, 0, 1, now + 1000)
+    expect(await take(started.id, 0, 2, now + 5000)).toMatchObject({ state: 'taken', settleByMs: null })
+  })
+
+  it('refuses a job past the limit on its whole life, at work or not', async () => {
+    const limits = { startLimitMs: 5000, lifeLimitMs: 2000, ...inChunks(2) }
+    const waiting = newJob(limits)
+    const atWork = newJob(limits)
+    for (const job of [waiting, atWork]) await store.create(job)
+    expect(await take(atWork.id, 0, 1, now + 2000)).toMatchObject({ state: 'taken', settleByMs: now + 2000 })
+    for (const { id } of [waiting, atWork]) {
+      expect(await take(id, 1, 1, now + 2001)).toMatchObject({ state: 'late', facts: { id } })
+    }
+    expect((await stored(waiting.id)).status).toBe('queued')
+  })
+
+  it('of a late job says what matters more: that the chunk is in, or the job settled', async () => {
+    const job = newJob({ lifeLimitMs: 2000, ...inChunks(2) })
+    await store.create(job)
+    await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now)
+    expect(await take(job.id, 0, 2, now + 2001)).toEqual({ state: 'stored' })
+    await store.settle(job, 'expired', expired, now + 2001)
+    expect(await take(job.id, 1, 1, now + 2002)).toMatchObject({ state: 'settled', status: 'expired' })
   })
 })
 
 describe('storing chunks', () => {
   it('settles the job with its last chunk, and only then', async () => {
-    const job = newJob({ slotCount: 2, chunks: [[{ slot: 0, input: 'a' }], [{ slot: 1, input: 'b' }]] })
+    const job = newJob(inChunks(2))
     await store.create(job)
     expect(await store.storeChunk(result(job.id, 1, [[1, vector(2)]]), now + 5)).toEqual({ state: 'more' })
     const last = await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now + 8)
@@ -166,7 +206,7 @@ describe('storing chunks', () => {
   })
 
   it('counts a chunk once, however often it is stored', async () => {
-    const job = newJob({ slotCount: 2, chunks: [[{ slot: 0, input: 'a' }], [{ slot: 1, input: 'b' }]] })
+    const job = newJob(inChunks(2))
     await store.create(job)
     await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now)
     expect(await store.storeChunk(result(job.id, 0, [[0, vector(9)]]), now)).toEqual({ state: 'stored' })
@@ -227,6 +267,23 @@ describe('storing chunks', () => {
     expect(await redis.client().exists(keysOf(bad.id).inputs)).toBe(1)
   })
 
+  it('leaves the record twice as long as the job can be read, and its outputs just as long', async () => {
+    const { id } = await created()
+    await store.storeChunk(result(id, 0, [[0, vector(1)]]), now)
+    const { record, outputs, events } = keysOf(id)
+    for (const key of [outputs, events]) await expectLife(key, ttlMs)
+    await expectLife(record, 2 * ttlMs)
+  })
+
+  it('never keeps outputs of an unsettled job longer than its inputs', async () => {
+    const { id } = await created(inChunks(2))
+    await store.storeChunk(result(id, 0, [[0, vector(1)]]), now)
+    const { inputs, outputs, record } = keysOf(id)
+    await expectLife(outputs, 61_000)
+    await expectLife(inputs, 61_000)
+    await expectLife(record, 122_000)
+  })
+
   it('brings nothing back that is gone', async () => {
     expect(await store.storeChunk(result('nobody', 0, [[0, vector(1)]]), now)).toEqual({ state: 'gone' })
     expect(await redis.client().keys('*nobody*')).toEqual([])
@@ -237,16 +294,30 @@ describe('settling', () => {
   it('is done by the first write; later ones change nothing', async () => {
     const job = newJob()
     await store.create(job)
-    const error = { code: 'job_expired', detail: 'late' } as const
-    const settled = await store.settle(job, 'expired', error, now + 3)
-    expect(settled).toMatchObject({ state: 'settled-now', progress: { status: 'expired', error } })
-    expect(await store.settle(job, 'failed', error, now + 4)).toEqual({ state: 'settled' })
+    const settled = await store.settle(job, 'expired', expired, now + 3)
+    expect(settled).toMatchObject({ state: 'settled-now', progress: { status: 'expired', error: expired } })
+    expect(await store.settle(job, 'failed', expired, now + 4)).toEqual({ state: 'settled' })
     expect(await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now + 5)).toEqual({ state: 'settled' })
     expect(await stored(job.id)).toMatchObject({
       status: 'expired',
       completedAtMs: now + 3,
       outputs: new Map(),
     })
+  })
+})
+
+describe('a job settled from outside', () => {
+  it('keeps its inputs where it can be tried again, and forgets them where it cannot', async () => {
+    const late = await created()
+    const canceled = await created()
+    await store.settle(late, 'expired', expired, now)
+    await store.settle(canceled, 'canceled', { code: 'job_canceled', detail: 'by its client' }, now)
+    await expectLife(keysOf(late.id).inputs, ttlMs)
+    expect(await redis.client().exists(keysOf(canceled.id).inputs)).toBe(0)
+    for (const { id } of [late, canceled]) {
+      await expectLife(keysOf(id).events, ttlMs)
+      await expectLife(keysOf(id).record, 2 * ttlMs)
+    }
   })
 })
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { freshProgress } from './record.js'
 import { decodeSettled, encodeSettled } from './settled-message.js'
 
-const progress = { ...freshProgress(1), status: 'succeeded' as const }
+const progress = { ...freshProgress(1, { startByMs: 1000, settleByMs: null }), status: 'succeeded' as const }
 const jobs = [
   {
     jobId: 'é-1',

@@ -68,7 +68,8 @@ function numberWords(value: number | undefined): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 1 })
 }
 
-function aligned(rows: readonly string[][]): string[] {
+/** Columns of equal width, as wide as their widest cell. */
+export function aligned(rows: readonly string[][]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows.map((row) =>
     row

@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { cancelCommand } from './cancel.js'
 import { keysCommand } from './keys.js'
+import { prepareCommand } from './prepare.js'
 import { runCommand } from './run.js'
 import { statusCommand } from './status.js'
 import { submitCommand } from './submit.js'
@@ -16,6 +17,7 @@ export function millraceProgram(): Command {
   )
   const commands = [
     upCommand(),
+    prepareCommand(),
     statusCommand(),
     runCommand(),
     submitCommand(),

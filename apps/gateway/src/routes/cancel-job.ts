@@ -24,7 +24,7 @@ export const cancelJobRoute = createRoute({
 
 export function cancelJob(context: GatewayContext) {
   return async (c: RequestContext): Promise<Response> => {
-    const job = await readStoredJob(c.req.param('id') ?? '', c.get('tenant').name, context)
+    const job = await readStoredJob(c.req.param('id') ?? '', c.get('tenant').name, 'job_settled', context)
     const canceled = isTerminal(job.status) ? job : await cancel(job, context)
     if (canceled.status !== 'canceled') {
       throw new MillraceError('job_settled', `The job '${job.id}' is settled: ${canceled.status}`)
@@ -38,5 +38,5 @@ async function cancel(job: StoredJob, context: GatewayContext): Promise<StoredJo
   const progress = await endJob(job, 'canceled', error, context)
   if (progress) return storedJob(job, progress, job.outputs)
   // Somebody else settled it between our reading and our writing.
-  return readStoredJob(job.id, job.tenant, context)
+  return readStoredJob(job.id, job.tenant, 'job_settled', context)
 }

@@ -44,7 +44,7 @@ export const getJobRoute = createRoute({
 export function getJob(context: GatewayContext) {
   const knownResults = new KnownResults(context)
   return async (c: RequestContext): Promise<Response> => {
-    const id = c.req.param('id') ?? ''
+    const id = (c.req.param('id') ?? '').toLowerCase()
     const waitS = waitSeconds(c.req.header('prefer'), c.req.query('wait'), context.config.WAIT_LIMIT_S)
     if (waitS > 0 && c.req.query('wait') === undefined) setHeader(c, 'preference-applied', `wait=${waitS}`)
     const signal = AbortSignal.any([clientGone(c), context.stopping])

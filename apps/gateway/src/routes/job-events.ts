@@ -29,6 +29,7 @@ export const jobEventsRoute = createRoute({
   },
   responses: {
     200: { description: 'The events', content: { 'text/event-stream': { schema: z.string() } } },
+    204: { description: 'Nothing comes after this `Last-Event-ID`: an EventSource then stops asking' },
     ...problems(
       'invalid_request',
       'unauthorized',
@@ -53,18 +54,21 @@ export function wantsEvents(c: RequestContext): boolean {
 
 /** The `queued` event is not in the job's stream, so that a job nobody follows costs none: it has the id before all. */
 const queuedId = '0-0'
+/** Of the one event of a job that was answered when it was submitted. */
+const knownId = '1-0'
 const eventId = /^\d{1,16}-\d{1,9}$/
 
 /** @throws MillraceError invalid_request for a `Last-Event-ID` that is none of ours */
-export function streamEvents(
+export async function streamEvents(
   c: RequestContext,
   job: StoredJob | KnownJob,
   context: GatewayContext,
-): Response {
+): Promise<Response> {
   const lastId = c.req.header('last-event-id')
   if (lastId !== undefined && !eventId.test(lastId)) {
     throw new MillraceError('invalid_request', 'This Last-Event-ID is none of this stream')
   }
+  if (lastId !== undefined && (await isLast(lastId, job, context))) return c.body(null, 204)
   const { outgoing } = c.env
   if (!outgoing) throw new Error('events need a server')
   const writer = new EventWriter(outgoing, { 'x-job-id': job.id }, context.stopping)
@@ -77,6 +81,12 @@ export function streamEvents(
   return RESPONSE_ALREADY_SENT
 }
 
+/** Whether this was the terminal event. */
+async function isLast(id: string, job: StoredJob | KnownJob, { store }: GatewayContext): Promise<boolean> {
+  if (job.kind === 'known') return id === knownId
+  return isTerminal(job.status) && (await store.eventsAfter(job.id, id)).length === 0
+}
+
 /** Resolves when the terminal event is written, or the client or this gateway goes. */
 async function follow(
   writer: EventWriter,
@@ -86,7 +96,7 @@ async function follow(
 ): Promise<void> {
   if (job.kind === 'known') {
     const results = await new KnownResults(context).of(job)
-    writer.send({ id: '1-0', type: 'succeeded', data: knownJobText(job, results, context.texts) })
+    writer.send({ id: knownId, type: 'succeeded', data: knownJobText(job, results, context.texts) })
     return
   }
   let at = lastId ?? queuedId
@@ -95,7 +105,9 @@ async function follow(
   try {
     await Promise.race([news.ready, writer.closed])
     for (let current = job; !writer.isClosed; ) {
-      for (const event of await context.store.eventsAfter(job.id, at)) {
+      const events = await context.store.eventsAfter(job.id, at)
+      if (events.length === 0 && isTerminal(current.status)) return
+      for (const event of events) {
         at = event.id
         writer.send({ id: event.id, ...(await written(event, current, context)) })
         if (event.type !== 'started' && event.type !== 'progress') return
@@ -117,7 +129,7 @@ async function written(
 ): Promise<{ type: JobEvent['type']; data: string }> {
   const { type } = event
   if (type === 'started') {
-    const startedAt = new Date(Number.parseInt(event.id, 10)).toISOString()
+    const startedAt = new Date(job.startedAtMs ?? Number.parseInt(event.id, 10)).toISOString()
     return { type, data: JSON.stringify({ started_at: startedAt }) }
   }
   if (type === 'progress') {

@@ -21,7 +21,7 @@ export function listModels({ config, fleet, now }: GatewayContext) {
   const created = Math.floor(now() / 1000)
   return (c: RequestContext): Response => {
     const data = [...config.models.values()].map((model): Model => {
-      const { facts, workers } = fleet.model(model.alias)
+      const { facts, workers, waiting, chunksPerS } = fleet.model(model.alias)
       const owner = model.hub?.id.split('/')[0] ?? 'local'
       return {
         id: model.alias,
@@ -30,6 +30,7 @@ export function listModels({ config, fleet, now }: GatewayContext) {
         owned_by: owner,
         task: model.task,
         workers,
+        queue: { waiting, chunks_per_s: chunksPerS },
         facts: facts ?? null,
       }
     })

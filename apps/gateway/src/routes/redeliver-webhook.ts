@@ -22,7 +22,7 @@ export const redeliverWebhookRoute = createRoute({
 
 export function redeliverWebhook(context: GatewayContext) {
   return async (c: RequestContext): Promise<Response> => {
-    const job = await readStoredJob(c.req.param('id') ?? '', c.get('tenant').name, context)
+    const job = await readStoredJob(c.req.param('id') ?? '', c.get('tenant').name, 'no_webhook', context)
     const { status } = job
     if (!job.webhook || !isTerminal(status)) {
       throw new MillraceError('no_webhook', `The job '${job.id}' has no webhook, or nothing to tell yet`)

@@ -1,7 +1,7 @@
 /** POST /v1/jobs/{id}/retry: a failed or expired job is tried again under its own id. What was computed stays. */
 import { createRoute } from '@hono/zod-openapi'
 import { jobSchema, MillraceError } from '@millrace/contracts'
-import { storedJob } from '@millrace/jobs'
+import { type StoredJob, storedJob } from '@millrace/jobs'
 import { z } from 'zod'
 import { admitOrSay } from '../admit-or-say.js'
 import type { GatewayContext, RequestContext } from '../context.js'
@@ -34,15 +34,19 @@ export const retryJobRoute = createRoute({
 export function retryJob(context: GatewayContext) {
   return async (c: RequestContext): Promise<Response> => {
     const { store, queues, watch, now } = context
-    const job = await readStoredJob(c.req.param('id') ?? '', c.get('tenant').name, context)
+    const job = await readStoredJob(
+      c.req.param('id') ?? '',
+      c.get('tenant').name,
+      'job_not_retryable',
+      context,
+    )
+    if (job.status !== 'failed' && job.status !== 'expired') throw notRetryable(job)
     admitOrSay(job.model, job.chunks, context.submit)
     // After a crash between record and queue the job expires, and can be tried again.
     const outcome = await store.retry(job, now())
     if (outcome.state === 'gone')
       throw new MillraceError('job_gone', `The inputs of job '${job.id}' are gone`)
-    if (outcome.state !== 'queued') {
-      throw new MillraceError('job_not_retryable', `The job '${job.id}' is ${job.status}`)
-    }
+    if (outcome.state !== 'queued') throw notRetryable(job)
     const { facts, progress, chunks } = outcome
     if (job.webhook || job.lifeLimitMs !== null) {
       await watch.at(job.id, Math.min(progress.startByMs, progress.settleByMs ?? progress.startByMs) + 1)
@@ -52,4 +56,8 @@ export function retryJob(context: GatewayContext) {
     const queued = storedJob(facts, progress, new Map())
     return jobAnswer(c, 202, job.id, await storedText(queued, context))
   }
+}
+
+function notRetryable({ id, status }: StoredJob): MillraceError {
+  return new MillraceError('job_not_retryable', `The job '${id}' is ${status}`)
 }

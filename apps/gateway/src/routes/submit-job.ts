@@ -63,6 +63,7 @@ export const submitJobRoute = createRoute({
       'input_too_long',
       'too_many_items',
       'idempotency_mismatch',
+      'job_gone',
       'webhook_refused',
       'unauthorized',
       'forbidden',
@@ -151,12 +152,15 @@ async function submitAndWait(
   context: GatewayContext,
 ): Promise<Response> {
   // Made only where there is something to wait for: a hot text is answered without.
-  let signal = context.stopping
+  let ended: AbortSignal | undefined
+  const signal = () => {
+    ended ??= AbortSignal.any([clientGone(c), context.stopping])
+    return ended
+  }
   let heard: Promise<SettledJob | undefined> = Promise.resolve(undefined)
   const submitted = await submit(request, context.submit, (jobId) => {
-    signal = AbortSignal.any([clientGone(c), context.stopping])
     const limitMs = Math.min(request.startLimitMs ?? waitMs, request.lifeLimitMs ?? waitMs) + 1
-    heard = context.channel.waitFor(jobId, Math.min(waitMs, rereadMs, limitMs), signal)
+    heard = context.channel.waitFor(jobId, Math.min(waitMs, rereadMs, limitMs), signal())
   })
   if (submitted.kind === 'known' || submitted.job.completedAtMs !== null) {
     return submittedAnswer(c, submitted, context)
@@ -165,7 +169,7 @@ async function submitAndWait(
   const read = () => readJob(job.id, job.tenant, context)
   const fresh = submitted.kind === 'accepted' ? { job, heard } : undefined
   // It is accepted: where its record cannot be read this moment, it is answered as it was, so that it can be polled.
-  const settled = await settledJob(job.id, waitMs, { ...context, read }, signal, fresh).catch(() => job)
+  const settled = await settledJob(job.id, waitMs, { ...context, read }, signal(), fresh).catch(() => job)
   return storedAnswer(c, settled.kind === 'stored' ? settled : job, context)
 }
 

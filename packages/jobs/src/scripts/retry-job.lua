@@ -3,14 +3,17 @@
 -- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   (one hash tag)
 -- ARGV[1] life in ms   ARGV[2] life of the record alone in ms
 -- ARGV[3] to be taken by, in ms   ARGV[4] to be settled by, in ms, or ''
--- Answers { 'gone' } (also where its inputs are no more), { 'refused' } when its status is another, or
+-- Answers { 'gone' }, { 'refused' } when its status is another, { 'gone' } also where its inputs are no more, or
 -- { 'queued', record as a flat list, chunks to be queued... }.
 local record = redis.call('HMGET', KEYS[1], 'status', 'facts', 'chunks', 'failed')
-if not record[2] or redis.call('EXISTS', KEYS[2]) == 0 then
+if not record[2] then
   return { 'gone' }
 end
 if record[1] ~= 'failed' and record[1] ~= 'expired' then
   return { 'refused' }
+end
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  return { 'gone' }
 end
 local slots = redis.call('HLEN', KEYS[3])
 if slots > 0 and slots == tonumber(record[4] or 0) then
@@ -26,7 +29,8 @@ if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[1], 'settleBy', ARGV[4])
 end
 redis.call('HINCRBY', KEYS[1], 'run', 1)
-redis.call('DEL', KEYS[4])
+-- Emptied, not deleted: its ids go on growing, so that a reader's last id stays behind what comes.
+redis.call('XTRIM', KEYS[4], 'MAXLEN', 0)
 for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, ARGV[1])
 end

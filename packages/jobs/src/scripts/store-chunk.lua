@@ -34,7 +34,11 @@ local failed = redis.call('HINCRBY', KEYS[1], 'failed', ARGV[6])
 local done = redis.call('HINCRBY', KEYS[1], 'chunksDone', 1)
 if done < chunks then
   redis.call('XADD', KEYS[4], 'MAXLEN', 128, '*', 'type', 'progress', 'slots', redis.call('HLEN', KEYS[3]))
-  local life = redis.call('PTTL', KEYS[1])
+  -- As long as the inputs; where those are over, as the record.
+  local life = redis.call('PTTL', KEYS[2])
+  if life < 0 then
+    life = redis.call('PTTL', KEYS[1])
+  end
   redis.call('PEXPIRE', KEYS[3], life)
   redis.call('PEXPIRE', KEYS[4], life)
   redis.call('PUBLISH', KEYS[4], '')

@@ -1,0 +1,110 @@
+/** For the tests of ItemComputer: one whose model and claims answer when a test says so. Never built. */
+import { MicroBatcher } from '@millrace/batching'
+import { decodeResult, type GetOrClaim } from '@millrace/cache'
+import { MillraceError } from '@millrace/contracts'
+import type { BatchOutcome, EncodedItem, LoadedModel } from '@millrace/model'
+import { expect } from 'vitest'
+import type { Claims } from './claims.js'
+import { ItemComputer } from './compute-items.js'
+import type { ItemInFlight, ItemRequest } from './items-in-flight.js'
+
+export const request = (input: string): ItemRequest => ({ key: `key of ${input}`, input, truncate: false })
+export const numberOf = (bytes: Buffer) => {
+  const result = decodeResult(bytes)
+  return result.kind === 'vector' ? result.values[0] : result.error.code
+}
+
+/**
+ * A model whose vector is the text's length, and which answers only when it is told to.
+ * @param options.holdTakes claims are then answered only when `takes` is told to
+ */
+export function computerUnderTest(
+  states: Record<string, GetOrClaim[]> = {},
+  options: { holdTakes?: boolean } = {},
+) {
+  const takes: { keys: readonly string[]; answer: () => void }[] = []
+  const clock = { nowMs: 0 }
+  let rooms = 0
+  const batches: { items: readonly EncodedItem[]; answer: (outcome?: BatchOutcome) => void }[] = []
+  const settled: string[][] = []
+  const released: string[] = []
+  let lost: Error | undefined
+  const model: Partial<LoadedModel> = {
+    slots: 2,
+    tokenizer: {
+      maxTokens: 8,
+      padTokenId: 0,
+      count: (text: string) => text.length,
+      encode: (text: string) => {
+        if (text.length > 8) throw new MillraceError('input_too_long', 'too long')
+        return new Int32Array(text.length)
+      },
+    },
+    runBatch: (items) =>
+      new Promise((resolve, reject) => {
+        const good = {
+          outcomes: items.map(({ ids }) => ({ ok: true as const, vector: new Float32Array([ids.length]) })),
+          predictMs: 1,
+        }
+        batches.push({
+          items,
+          answer: (outcome = good) =>
+            outcome.outcomes.length > 0 ? resolve(outcome) : reject(new Error('gone')),
+        })
+      }),
+  }
+  const claims: Partial<Claims> = {
+    take: (keys) =>
+      new Promise((resolve) => {
+        const answer = () => resolve(keys.map((key) => states[key]?.shift() ?? { state: 'claimed' }))
+        if (options.holdTakes && keys.length > 0) takes.push({ keys, answer })
+        else answer()
+      }),
+    settle: async (answers) => void settled.push(answers.map(({ key }) => key)),
+    release: async (keys) => void released.push(...keys),
+  }
+  const computer = new ItemComputer({
+    alias: 'm',
+    model: model as LoadedModel,
+    batcher: new MicroBatcher<ItemInFlight>({ maxArea: 8, maxItems: 8, lookahead: 8 }, () => 0),
+    claims: claims as Claims,
+    busyLimitMs: 1000,
+    now: () => clock.nowMs,
+    emit: () => {},
+    onRoom: () => {
+      rooms += 1
+    },
+    onModelLost: (error) => {
+      lost = error
+    },
+  })
+  const poll = { timeout: 5000, interval: 5 }
+  const ran = (count: number) => expect.poll(() => batches.length, poll).toBe(count)
+  const asked = (count: number) => expect.poll(() => takes.length, poll).toBe(count)
+  /** What one job asks for. */
+  const job = (...inputs: string[]) => {
+    const controller = new AbortController()
+    const answers = computer.compute(inputs.map(request), { signal: controller.signal })
+    const ended = Promise.allSettled(answers).then((all) =>
+      all.map((one) =>
+        one.status === 'fulfilled' ? `${one.value.via} ${numberOf(one.value.bytes)}` : String(one.reason),
+      ),
+    )
+    return { answers, ended, cancel: () => controller.abort('canceled') }
+  }
+  const get = (...inputs: string[]) => job(...inputs).answers
+  return {
+    computer,
+    batches,
+    settled,
+    released,
+    takes,
+    clock,
+    ran,
+    asked,
+    job,
+    get,
+    rooms: () => rooms,
+    lost: () => lost,
+  }
+}

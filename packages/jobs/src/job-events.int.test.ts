@@ -1,0 +1,300 @@
+import { setImmediate } from 'node:timers/promises'
+import { eventually, queueRedis, type RedisServer } from '@millrace/testkit'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { watchEvents } from './event-watch.js'
+import { JobStore } from './job-store.js'
+import { expired, failure, inChunks, newJob, now, result, stored, ttlMs, vector } from './job-under-test.js'
+import { keysOf, type NewJob } from './record.js'
+import { Subscriber } from './subscriber.js'
+
+let redis: RedisServer
+let store: JobStore
+const closers: (() => unknown)[] = []
+
+beforeAll(async () => {
+  redis = await queueRedis()
+  store = await JobStore.connect({ url: redis.url, role: 'gateway' })
+})
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+afterAll(async () => {
+  await store.close()
+  await redis.stop()
+})
+
+async function created(change: Partial<NewJob> = {}): Promise<NewJob> {
+  const job = newJob(change)
+  await store.create(job)
+  return job
+}
+
+const storeOne = (id: string, chunk: number, run = 0) =>
+  store.storeChunk(result(id, chunk, [[chunk, vector(chunk)]], 0, run), now)
+
+/** A stream's ids in the order of Redis: milliseconds, then a count within them. */
+function idsGrow(ids: readonly string[]): boolean {
+  const parts = ids.map((id) => id.split('-').map(Number))
+  return parts.every(([ms = 0, count = 0], i) => {
+    const [msBefore = 0, countBefore = -1] = parts[i - 1] ?? []
+    return ms > msBefore || (ms === msBefore && count > countBefore)
+  })
+}
+
+describe('the events of a job', () => {
+  it('say that it started, how far it is, and how it ended; their ids grow', async () => {
+    const { id } = await created(inChunks(3))
+    expect(await store.eventsAfter(id, '0')).toEqual([])
+    for (const chunk of [2, 0, 1]) await store.take({ jobId: id, run: 0, chunk }, 1, now)
+    for (const chunk of [2, 0, 1]) await storeOne(id, chunk)
+    const events = await store.eventsAfter(id, '0')
+    expect(events.map(({ type, slots }) => ({ type, slots }))).toEqual([
+      { type: 'started', slots: 0 },
+      { type: 'progress', slots: 1 },
+      { type: 'progress', slots: 2 },
+      { type: 'succeeded', slots: 0 },
+    ])
+    expect(idsGrow(events.map((event) => event.id))).toBe(true)
+  })
+
+  it('count what the cache knew at submit as done', async () => {
+    const { chunks } = inChunks(2)
+    const { id } = await created({ ...inChunks(3), chunks, knownCount: 1, known: new Map([[2, vector(2)]]) })
+    await storeOne(id, 0)
+    expect(await store.eventsAfter(id, '0')).toMatchObject([{ type: 'progress', slots: 2 }])
+  })
+
+  it('go on after any of them', async () => {
+    const { id } = await created(inChunks(3))
+    await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
+    for (const chunk of [0, 1, 2]) await storeOne(id, chunk)
+    const events = await store.eventsAfter(id, '0')
+    for (const [i, event] of events.entries()) {
+      expect(await store.eventsAfter(id, event.id)).toEqual(events.slice(i + 1))
+    }
+  })
+
+  it.each(['canceled', 'expired', 'failed'] as const)('say that it %s', async (status) => {
+    const job = await created()
+    await store.settle(job, status, expired, now)
+    expect(await store.eventsAfter(job.id, '0')).toMatchObject([{ type: status }])
+  })
+
+  it('say nothing twice: not of a chunk stored twice, and not after the end', async () => {
+    const job = await created(inChunks(2))
+    await storeOne(job.id, 0)
+    await storeOne(job.id, 0)
+    await storeOne(job.id, 1)
+    await storeOne(job.id, 1)
+    await store.settle(job, 'canceled', expired, now)
+    expect((await store.eventsAfter(job.id, '0')).map(({ type }) => type)).toEqual(['progress', 'succeeded'])
+  })
+
+  it('are those of the last run alone, with ids beyond those of the run before', async () => {
+    const job = await created()
+    await store.take({ jobId: job.id, run: 0, chunk: 0 }, 1, now)
+    await store.storeChunk(result(job.id, 0, [[0, failure]], 1), now)
+    const before = await store.eventsAfter(job.id, '0')
+    await store.retry(job, now)
+    expect(await store.eventsAfter(job.id, '0')).toEqual([])
+    await store.take({ jobId: job.id, run: 1, chunk: 0 }, 1, now)
+    await storeOne(job.id, 0, 1)
+    const after = await store.eventsAfter(job.id, before.at(-1)?.id ?? '')
+    expect(after.map(({ type }) => type)).toEqual(['started', 'succeeded'])
+    expect(idsGrow([...before, ...after].map(({ id }) => id))).toBe(true)
+  })
+
+  it('have ids that grow even where the clock of Redis went back between two runs', async () => {
+    const job = await created()
+    const ahead = '99999999999999-5'
+    await redis.client().xadd(keysOf(job.id).events, ahead, 'type', 'started')
+    await store.settle(job, 'expired', expired, now)
+    await store.retry(job, now)
+    await store.take({ jobId: job.id, run: 1, chunk: 0 }, 1, now)
+    expect(await store.eventsAfter(job.id, ahead)).toMatchObject([{ type: 'started' }])
+  })
+
+  it('are the last 128', async () => {
+    const { id } = await created(inChunks(150))
+    await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
+    for (let chunk = 0; chunk < 150; chunk++) await storeOne(id, chunk)
+    const events = await store.eventsAfter(id, '0')
+    expect(events).toHaveLength(128)
+    expect(events[0]).toMatchObject({ type: 'progress', slots: 23 })
+    expect(events.at(-1)).toMatchObject({ type: 'succeeded' })
+    expect(await redis.client().xlen(keysOf(id).events)).toBe(128)
+  })
+
+  it('have an end from the first one on, and go with the outputs of a settled job', async () => {
+    const { id } = await created(inChunks(3))
+    const life = () => redis.client().pttl(keysOf(id).events)
+    await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
+    expect(await life()).toBeGreaterThan(ttlMs)
+    await storeOne(id, 0)
+    expect(await life()).toBeGreaterThan(ttlMs)
+    await storeOne(id, 1)
+    await storeOne(id, 2)
+    expect(await life()).toBeLessThanOrEqual(ttlMs)
+    expect(await life()).toBeGreaterThan(ttlMs - 10_000)
+  })
+})
+
+describe('a watch of events', () => {
+  const longMs = 60_000
+
+  function subscribed() {
+    const subscriber = new Subscriber({ url: redis.url })
+    closers.push(() => subscriber.close())
+    return subscriber
+  }
+  async function watching(subscriber: Subscriber, id: string) {
+    const watch = watchEvents(subscriber, id)
+    closers.push(() => watch.stop())
+    await watch.ready
+    return watch
+  }
+  /** Whether what has happened so far does not end it: a turn of the loop is given to whatever would. */
+  async function isPending(promise: Promise<unknown>): Promise<boolean> {
+    let over = false
+    promise.then(() => {
+      over = true
+    })
+    await setImmediate()
+    return !over
+  }
+
+  it('wakes for each step of its job: start, progress, end', async () => {
+    const job = await created(inChunks(2))
+    const watch = await watching(subscribed(), job.id)
+    const steps = [
+      () => store.take({ jobId: job.id, run: 0, chunk: 0 }, 1, now),
+      () => storeOne(job.id, 0),
+      () => storeOne(job.id, 1),
+    ]
+    for (const step of steps) {
+      const news = watch.next(longMs)
+      expect(await isPending(news)).toBe(true)
+      await step()
+      await news
+    }
+    expect(await store.eventsAfter(job.id, '0')).toHaveLength(3)
+  })
+
+  it('wakes when its job is settled from outside', async () => {
+    const job = await created()
+    const watch = await watching(subscribed(), job.id)
+    const news = watch.next(longMs)
+    await store.settle(job, 'canceled', expired, now)
+    await news
+  })
+
+  it('loses no news between two calls, and tells of it once', async () => {
+    const job = await created(inChunks(2))
+    const subscriber = subscribed()
+    const watch = await watching(subscriber, job.id)
+    let heard = 0
+    const beside = subscriber.listen(keysOf(job.id).events, () => heard++)
+    await beside.ready
+    await storeOne(job.id, 0)
+    await storeOne(job.id, 1)
+    await eventually(() => heard === 2)
+    await watch.next(longMs)
+    const second = watch.next(longMs)
+    expect(await isPending(second)).toBe(true)
+    watch.stop()
+    await second
+  })
+
+  it('ends a call at its limit', async () => {
+    const watch = await watching(subscribed(), newJob().id)
+    await watch.next(1)
+  })
+
+  it('that is stopped while it waits ends its call, and hears nothing more', async () => {
+    const job = await created(inChunks(2))
+    const watch = await watching(subscribed(), job.id)
+    const news = watch.next(longMs)
+    watch.stop()
+    await news
+    const channel = keysOf(job.id).events
+    await eventually(async () => (await redis.client().pubsub('NUMSUB', channel))[1] === 0)
+  })
+
+  it('shares its connection: two of one job both wake, and the stop of one leaves the other', async () => {
+    const job = await created(inChunks(2))
+    const other = await created()
+    const subscriber = subscribed()
+    const [one, two, elsewhere] = [
+      await watching(subscriber, job.id),
+      await watching(subscriber, job.id),
+      await watching(subscriber, other.id),
+    ]
+    const quiet = elsewhere.next(longMs)
+    const both = [one.next(longMs), two.next(longMs)]
+    await storeOne(job.id, 0)
+    await Promise.all(both)
+    one.stop()
+    const news = two.next(longMs)
+    await storeOne(job.id, 1)
+    await news
+    expect(await isPending(quiet)).toBe(true)
+  })
+
+  it('wakes at the return of a Redis that was away, and brings news again', async () => {
+    const job = await created(inChunks(2))
+    const watch = await watching(subscribed(), job.id)
+    const back = watch.next(longMs)
+    await redis.kill('SIGTERM')
+    await redis.restart()
+    await back
+    await eventually(() => store.healthy)
+    await eventually(async () => (await redis.client().pubsub('NUMSUB', keysOf(job.id).events))[1] === 1)
+    const news = watch.next(longMs)
+    await storeOne(job.id, 0)
+    await news
+    expect(await stored(store, job.id)).toMatchObject({ chunksDone: 1 })
+  })
+})
+
+describe('what a worker has told as it stores', () => {
+  const channel = 'told'
+
+  async function hearing() {
+    const subscriber = new Subscriber({ url: redis.url })
+    closers.push(() => subscriber.close())
+    const heard: string[] = []
+    await subscriber.listen(channel, (message) => heard.push(message.toString('latin1'))).ready
+    /** Everything that was published before this call is heard when it resolves. */
+    const all = async () => {
+      await store.publish(channel, Buffer.from('end'))
+      await eventually(() => heard.at(-1) === 'end')
+      return heard.slice(0, -1)
+    }
+    return { all }
+  }
+  const tell = (text: string) => ({ channel, message: Buffer.from(text, 'latin1') })
+
+  it('is told exactly when that call settles the job as succeeded, byte for byte', async () => {
+    const { all } = await hearing()
+    const { id } = await created(inChunks(2))
+    const bytes = '\0\r\n\xff\x80'
+    const last = result(id, 1, [[1, vector(1)]])
+    await store.storeChunk(result(id, 0, [[0, vector(0)]]), now, tell('first'))
+    await store.storeChunk(last, now, tell(bytes))
+    await store.storeChunk(last, now, tell('again'))
+    expect(await all()).toEqual([bytes])
+  })
+
+  it('is not told of a job that failed, was settled before, was tried again, or is gone', async () => {
+    const { all } = await hearing()
+    const bad = await created()
+    await store.storeChunk(result(bad.id, 0, [[0, failure]], 1), now, tell('failed'))
+    await store.retry(bad, now)
+    await store.storeChunk(result(bad.id, 0, [[0, vector(0)]]), now, tell('of an earlier run'))
+    const late = await created()
+    await store.settle(late, 'expired', expired, now)
+    await store.storeChunk(result(late.id, 0, [[0, vector(0)]]), now, tell('settled'))
+    await store.storeChunk(result(newJob().id, 0, [[0, vector(0)]]), now, tell('gone'))
+    expect(await all()).toEqual([])
+  })
+})
