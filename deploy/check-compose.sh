@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Proves docker-compose.yml on a real daemon: builds both images, starts the fleet with two workers, embeds through the
-# published port, looks at users and contents of the containers, kills a worker at work, stops everything gracefully.
+# Proves docker-compose.yml on a real daemon: builds the images, starts the fleet with two workers, embeds through the
+# published port, follows and cancels jobs, has a webhook delivered to a container, scales, looks at users and contents of
+# the containers, kills workers at work, restarts Redis, makes keys and uses them, stops everything gracefully. What a
+# client sees is check-client.mjs' matter.
 # Has a project, image tag, port and volumes of its own, removes them at the end, and takes at most about 20 minutes.
 #
 #   NODE_IMAGE, REDIS_IMAGE   base images (default: those of docker-compose.yml)
@@ -12,6 +14,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export COMPOSE_PROJECT_NAME="millrace-check-$$" MILLRACE_TAG="${MILLRACE_TAG:-check-$$}"
 export GATEWAY_PUBLISH=127.0.0.1: ADMIN_KEY="check-$$"
+# The receiver is a container in this project's network.
+export WEBHOOK_ALLOW_HTTP=true WEBHOOK_ALLOW_CIDRS=10.0.0.0/8,172.16.0.0/12,192.168.0.0/16
+receiver="$COMPOSE_PROJECT_NAME-receiver"
 read -r -a compose <<<"${COMPOSE:-$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)}"
 
 within() { timeout --foreground --kill-after=10 "$@"; }
@@ -25,9 +30,10 @@ finish() {
   local status=$?
   trap - EXIT
   if [ "$status" != 0 ]; then compose 30 logs --tail=40 || true; fi
+  within 30 docker rm -f "$receiver" >/dev/null 2>&1 || true
   compose 120 down --volumes --remove-orphans >/dev/null 2>&1 || say 'could not remove everything' >&2
   if [ "${KEEP_IMAGES:-false}" != true ]; then
-    within 60 docker image rm "millrace-gateway:$MILLRACE_TAG" "millrace-worker:$MILLRACE_TAG" >/dev/null 2>&1 || true
+    within 60 docker image rm "millrace-"{gateway,worker,courier}":$MILLRACE_TAG" >/dev/null 2>&1 || true
   fi
   exit "$status"
 }
@@ -45,74 +51,8 @@ wait_healthy() {
   done
 }
 
-# The client: answers are compared with the reference vectors that came with the starter model.
-client() {
-  within 150 node --input-type=module - "$url" "$@" <<'JS'
-import { readFileSync } from 'node:fs'
-const [url, task, ...rest] = process.argv.slice(2)
-const model = 'all-MiniLM-L6-v2'
-const { items } = JSON.parse(readFileSync(`models/${model}/parity.json`, 'utf8'))
-const known = items.slice(0, 5)
-const call = async (path, init = {}) => {
-  const answer = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(70_000), ...init })
-  return { answer, body: await answer.json() }
-}
-const submit = (body, wait) =>
-  call('/v1/jobs', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...(wait ? { prefer: `wait=${wait}` } : {}) },
-    body: JSON.stringify({ model, ...body }),
-  })
-const cosine = (a, b) => {
-  const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0)
-  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
-}
-const insist = (condition, what, seen) => {
-  if (condition) return
-  console.error(`${what}: ${JSON.stringify(seen)?.slice(0, 600)}`)
-  process.exit(1)
-}
-const insistParity = (output, wanted) =>
-  wanted.forEach(({ text, embedding }, i) => {
-    insist(Array.isArray(output?.[i]) && cosine(output[i], embedding) >= 0.995, `wrong vector of "${text}"`, output?.[i])
-  })
-
-if (task === 'embed') {
-  const first = await submit({ inputs: known.map(({ text }) => text) }, 30)
-  insist(first.answer.status === 200 && first.body.status === 'succeeded', 'not answered within 30 s', first.body)
-  insistParity(first.body.output, known)
-  const again = await submit({ inputs: known.map(({ text }) => text) })
-  insist(again.answer.headers.get('x-cache') === 'hit', 'not known the second time', again.body)
-  insistParity(again.body.output, known)
-}
-if (task === 'submit-many') {
-  const words = 'long enough to keep two workers busy while something is done to them '.repeat(4)
-  const filler = Array.from({ length: 1200 }, (_, i) => `Sentence ${rest[0]} number ${i}: ${words}`)
-  const { answer, body } = await submit({ inputs: [...known.map(({ text }) => text), ...filler] })
-  insist(answer.status === 202, 'not accepted', body)
-  console.log(body.id)
-}
-if (task === 'await') {
-  const until = Date.now() + 100_000
-  let { body } = await call(`/v1/jobs/${rest[0]}`)
-  insist(body.retryable || ['queued', 'processing'].includes(body.status), 'the job ended too early to prove anything', body.status)
-  do {
-    if (body?.retryable) await new Promise((resolve) => setTimeout(resolve, 500))
-    ;({ body } = await call(`/v1/jobs/${rest[0]}`, { headers: { prefer: 'wait=30' } }))
-  } while ((body.retryable || ['queued', 'processing'].includes(body.status)) && Date.now() < until)
-  insist(body.status === 'succeeded' && body.output?.length === 1205, 'the job did not succeed', { ...body, output: body.output?.length })
-  insist(body.output.every((item) => Array.isArray(item) && item.length === 384), 'an item is missing', body.error)
-  insistParity(body.output, known)
-}
-if (task === 'dashboard') {
-  const open = await fetch(`${url}/admin/queues`, { redirect: 'manual' })
-  insist([401, 403].includes(open.status), 'the dashboard answers without a key', open.status)
-  const authorization = `Basic ${Buffer.from(`admin:${rest[0]}`).toString('base64')}`
-  const shown = await fetch(`${url}/admin/queues`, { headers: { authorization } })
-  insist(shown.status === 200, 'the dashboard does not answer with its key', shown.status)
-}
-JS
-}
+key=
+client() { within 150 node deploy/check-client.mjs "$url" "$key" "$@"; }
 
 # Nothing may run as root. The list comes from the daemon's host: the images need no ps.
 check_users() {
@@ -130,24 +70,27 @@ say "building with ${compose[*]} ($("${compose[@]}" version --short))"
 compose 900 build
 
 say 'contents of the images'
-for image in gateway worker; do
+for image in gateway worker courier; do
   within 60 docker run --rm --network none "millrace-$image:$MILLRACE_TAG" node -e '
     const { execSync } = require("node:child_process")
     const find = (what) => execSync(`find / -xdev ${what} 2>/dev/null || true`, { encoding: "utf8" }).trim()
     const runtime = find("\\( -path \"*/@huggingface/transformers\" -o -name \"onnxruntime*\" -o -name \"libonnxruntime*\" -o -name sharp -o -name \"*.onnx\" \\) -print")
     const tools = find("-path \"/millrace/*\" \\( -name typescript -o -name turbo -o -name vitest -o -name testkit \\) -print")
-    const gateway = process.argv[1] === "gateway"
-    if (gateway && runtime) throw new Error(`model runtime in the gateway:\n${runtime}`)
-    if (!gateway && !runtime) throw new Error("no model runtime in the worker")
+    const worker = process.argv[1] === "worker"
+    if (!worker && runtime) throw new Error(`model runtime in the ${process.argv[1]}:\n${runtime}`)
+    if (worker && !runtime) throw new Error("no model runtime in the worker")
     if (tools) throw new Error(`development tools in the image:\n${tools}`)
     if (process.getuid() === 0) throw new Error("runs as root")' "$image" || die "contents of $image"
+  within 60 docker run --rm --network none "millrace-$image:$MILLRACE_TAG" millrace --help | grep ' keys ' >/dev/null ||
+    die "no command line in $image"
   say "  millrace-$image: $(($(within 20 docker image inspect -f '{{.Size}}' "millrace-$image:$MILLRACE_TAG") / 1000000)) MB"
 done
+within 120 docker run --rm --network none --read-only "millrace-worker:$MILLRACE_TAG" millrace prepare
 
 say 'starting, two workers'
 compose 180 up -d --no-build --scale worker=2
 mapfile -t all < <(ids)
-[ "${#all[@]}" = 5 ] || die "expected 5 containers, found ${#all[@]}"
+[ "${#all[@]}" = 6 ] || die "expected 6 containers, found ${#all[@]}"
 wait_healthy 120 "${all[@]}"
 url="http://$(compose 20 port gateway 8080)"
 say "healthy at $url"
@@ -165,6 +108,40 @@ done
 say 'embedding through the published port'
 client embed
 client dashboard "$ADMIN_KEY"
+client docs
+
+say 'following a job, canceling one'
+client events
+client cancel
+
+say 'a webhook, to a container'
+within 30 docker run -d --name "$receiver" --network "${COMPOSE_PROJECT_NAME}_default" "millrace-courier:$MILLRACE_TAG" \
+  node -e 'require("node:http").createServer(async (request, response) => {
+    const chunks = await request.toArray()
+    console.log(JSON.stringify({ headers: request.headers, body: Buffer.concat(chunks).toString() }))
+    response.writeHead(204).end()
+  }).listen(9000)' >/dev/null
+job=$(client webhook "http://$receiver:9000/hook")
+log=$(mktemp)
+limit=$((SECONDS + 30))
+until within 20 docker logs "$receiver" >"$log" && grep -q "$job" "$log"; do
+  [ "$SECONDS" -lt "$limit" ] || die 'no webhook came within 30 s'
+  sleep 0.5
+done
+secret=$(compose 20 exec -T gateway millrace webhook-secrets show --tenant default)
+client verify-webhook "$job" "$secret" "$log"
+rm "$log"
+
+say 'four workers, then two'
+compose 180 up -d --no-build --scale worker=4 >/dev/null 2>&1
+mapfile -t workers < <(ids worker)
+[ "${#workers[@]}" = 4 ] || die "expected 4 workers, found ${#workers[@]}"
+wait_healthy 120 "${workers[@]}"
+client workers 4
+job=$(client submit-many four-workers)
+compose 180 up -d --no-build --scale worker=2 >/dev/null 2>&1
+client finish "$job"
+client workers 2
 
 say 'killing a worker at work'
 job=$(client submit-many one)
@@ -190,11 +167,15 @@ job=$(client submit-many three)
 compose 90 restart redis-queue redis-cache >/dev/null 2>&1
 client await "$job"
 
+say 'with API keys'
+key=$(compose 20 exec -T gateway millrace keys create --tenant check)
+client needs-key
+
 say 'stopping gracefully, with work in hand'
 client submit-many four >/dev/null
 started=$SECONDS
-compose 120 stop gateway worker >/dev/null 2>&1
-for id in $(ids -a gateway) "${workers[1]}"; do
+compose 120 stop gateway courier worker >/dev/null 2>&1
+for id in $(ids -a gateway courier) "${workers[1]}"; do
   code=$(state '{{.State.ExitCode}}' "$id")
   [ "$code" = 0 ] || die "$(state '{{.Name}}' "$id") ended with $code"
 done

@@ -1,8 +1,9 @@
 /**
  * Run by deploy/Dockerfile in /millrace after `npm ci --omit=dev --workspace <app>`: drops what the app never loads and
  * checks what is left, so that a wrong dependency fails the build. Knows packages by name, nothing of their content.
- * Usage: node trim-install.mjs gateway|worker
+ * Usage: node trim-install.mjs gateway|worker|courier
  */
+import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
@@ -35,6 +36,10 @@ const need = (name) => {
   for (const dependency of Object.keys(manifest(`node_modules/${name}`).dependencies ?? {})) need(dependency)
 }
 need(`@millrace/${app}`)
+// The command line is in every image; of the apps that it can start, only this one is.
+const apps = new Set(workspaces('apps').map((folder) => manifest(folder).name))
+for (const name of Object.keys(manifest('apps/cli').dependencies)) if (!apps.has(name)) need(name)
+needed.add('@millrace/cli')
 for (const link of readdirSync('node_modules/@millrace')) {
   if (!needed.has(`@millrace/${link}`)) remove(`node_modules/@millrace/${link}`)
 }
@@ -46,12 +51,14 @@ if (!existsSync(`apps/${app}/dist/main.js`)) fail(`apps/${app}/dist/main.js is n
 // An optional peer of a run-time dependency brings the compiler; nothing imports it.
 for (const name of tools) remove(`node_modules/${name}`)
 
-if (app === 'gateway') {
-  const found = runtime.filter((name) => installed.has(name))
-  if (found.length > 0) fail(`the gateway must not contain the model runtime: ${found.join(', ')}`)
-}
+execFileSync(process.execPath, ['apps/cli/bin/millrace.js', '--help'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+})
 
-if (app === 'worker') {
+if (app !== 'worker') {
+  const found = runtime.filter((name) => installed.has(name))
+  if (found.length > 0) fail(`the ${app} must not contain the model runtime: ${found.join(', ')}`)
+} else {
   // The Node build of transformers has its own copy of the web runtime's code inside.
   remove('node_modules/onnxruntime-web')
   // npm 10 installs sharp's WebAssembly build beside the native one.

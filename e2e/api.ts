@@ -1,8 +1,9 @@
 /** What an e2e test does to a fleet: plain HTTP, as a client would, with a limit on every wait. */
-import { dirname, resolve } from 'node:path'
+import { execFile } from 'node:child_process'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Job, jobSchema, type Problem, problemSchema } from '@millrace/contracts'
-import { eventually } from '@millrace/testkit'
+import { eventually, type Fleet } from '@millrace/testkit'
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 export const model = 'all-MiniLM-L6-v2'
@@ -89,4 +90,41 @@ export function freshTexts(count: number, words = 12): string[] {
     serial += 1
     return `text ${process.pid} ${serial} ${'about rivers and the mills they drive '.repeat(Math.ceil(words / 7))}`.trim()
   })
+}
+
+/** Items that the workers which are up gave to their models so far. */
+export async function itemsComputed(fleet: Fleet): Promise<number> {
+  const each = await Promise.all(fleet.workers.map(({ url }) => metric(url, 'millrace_batch_items_sum')))
+  return each.reduce((sum, items) => sum + items, 0)
+}
+
+/** The sum over all labels of a metric; 0 where there is none yet. */
+export async function metric(url: string, name: string): Promise<number> {
+  const text = String((await call(url, '/metrics')).body)
+  const values = text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))
+  return [...values].reduce((sum, [, value]) => sum + Number(value), 0)
+}
+
+export interface Ended {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+/** A Node program as a user runs it, ended after a minute at the latest. */
+export function runNode(file: string, args: string[], env: Record<string, string> = {}): Promise<Ended> {
+  return new Promise((done) => {
+    const options = { env: { PATH: process.env.PATH ?? '', ...env }, timeout: limitMs, cwd: root }
+    execFile(process.execPath, [file, ...args], options, (error, stdout, stderr) => {
+      done({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr })
+    })
+  })
+}
+
+/** The `millrace` command on this fleet. @throws Error with its words when it fails */
+export async function millrace(fleet: Fleet, args: string[]): Promise<string> {
+  const env = { QUEUE_REDIS_URL: fleet.queueRedis.url, MILLRACE_URL: fleet.url }
+  const { code, stdout, stderr } = await runNode(join(root, 'apps', 'cli', 'bin', 'millrace.js'), args, env)
+  if (code !== 0) throw new Error(`millrace ${args.join(' ')} ended with ${code}: ${stderr}`)
+  return stdout
 }

@@ -14,11 +14,12 @@ import {
   type WebhookQueue,
 } from '@millrace/jobs'
 import type { Emit } from './events.js'
+import { messageId } from './message.js'
 
 export interface SweepContext {
   store: Pick<JobStore, 'read' | 'settle' | 'publish'>
   queues: Pick<ChunkQueues, 'remove'>
-  watch: JobWatch
+  watch: Pick<JobWatch, 'takeDue' | 'at' | 'forget'>
   webhooks: Pick<WebhookQueue, 'add'>
   log: Pick<DeliveryLog, 'read'>
   now: () => number
@@ -60,10 +61,11 @@ export class Sweep {
 /** @throws MillraceError queue_unavailable; what was not looked at is due again after its lease */
 export async function sweepOnce(context: SweepContext): Promise<void> {
   const { watch, store, now } = context
-  for (const id of await watch.takeDue(now(), leaseMs, perSweep)) {
+  const takenAtMs = now()
+  for (const id of await watch.takeDue(takenAtMs, leaseMs, perSweep)) {
     const job = await store.read(id)
     const nextMs = job?.kind === 'stored' ? await lookAt(job, context) : undefined
-    if (nextMs === undefined) await watch.forget(id)
+    if (nextMs === undefined) await watch.forget(id, takenAtMs + leaseMs)
     else await watch.at(id, nextMs)
   }
 }
@@ -85,8 +87,10 @@ async function tellIfUntold(job: StoredJob, { webhooks, log }: SweepContext): Pr
   const event = `job.${status}` as const
   if (!isTerminal(status) || event === 'job.queued' || event === 'job.processing') return
   if (!job.webhook?.events.includes(event)) return
-  const tried = (await log.read(job.id)).some((delivery) => delivery.event === event)
-  if (!tried) await webhooks.add({ job: job.id, run: job.run, event })
+  const data = { job: job.id, run: job.run, event }
+  // By its id, not by its event: an earlier run may have ended, and been told of, in the same way.
+  const tried = (await log.read(job.id)).some((delivery) => delivery.webhook_id === messageId(data))
+  if (!tried) await webhooks.add(data)
 }
 
 function nextLookMs(job: StoredJob, nowMs: number): number {

@@ -7,13 +7,13 @@ import { type ChunksOf, isGone, limitsFrom, type NewJob, type StoredJob } from '
 import type { SubmitContext, SubmitRequest } from './submit.js'
 
 /**
- * The job that an earlier request made under this request's id. Its chunks are queued once more: whatever died between
- * record and queue, the repeat completes it, and chunks that are there already stay as they are.
+ * The job that an earlier request made under this request's id. It is listed and queued once more: whatever died between
+ * record, list and queue, the repeat completes it, and what is there already stays as it is.
  * @throws MillraceError idempotency_mismatch, job_gone
  */
 export async function earlierJob(
   { repeatable, tenant }: SubmitRequest,
-  { store, queues, now }: SubmitContext,
+  { store, queues, list, now }: SubmitContext,
 ): Promise<StoredJob | undefined> {
   if (repeatable === null) return undefined
   const job = await store.read(repeatable.id)
@@ -28,6 +28,9 @@ export async function earlierJob(
   if (isGone(job, now())) {
     throw new MillraceError('job_gone', `The job ${repeatable.id} was made before, and its result is gone`)
   }
+  // What a worker took was listed before it was queued; what was settled as it was written, perhaps not.
+  const isTaken = job.status !== 'queued' && job.chunks > 0
+  if (!isTaken) await list.add(job, now())
   if (job.status === 'queued') await queues.add(job.model, everyChunkOf(job), job.priority)
   return job
 }

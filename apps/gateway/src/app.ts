@@ -11,6 +11,7 @@ import { limitBody } from './middleware/limit-body.js'
 import { observeRequest } from './middleware/observe-request.js'
 import { requestId } from './middleware/request-id.js'
 import { faultResponse } from './openai-error.js'
+import { bearer, tags } from './routes/answers.js'
 import { cancelJob, cancelJobRoute } from './routes/cancel-job.js'
 import { classify, classifyRoute } from './routes/classify.js'
 import { createEmbeddings, createEmbeddingsRoute } from './routes/create-embeddings.js'
@@ -66,8 +67,10 @@ export function createApp(
   app.get(docsPath, docs)
   app.get(`${docsPath}/:file`, docs)
   app.get('/metrics', metrics(context))
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', bearer)
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
+    tags,
     info: {
       title: 'Millrace',
       version: '0.1.0',

@@ -5,6 +5,10 @@ import { type Gateway, type GatewayOverrides, startGateway } from './start-gatew
 
 export const model = 'all-MiniLM-L6-v2'
 const millraceJson = new URL('../../../millrace.json', import.meta.url).pathname
+/** A fleet with a model of every task. */
+export const everyTask = {
+  MILLRACE_CONFIG: new URL('../../../models/fixtures/millrace.json', import.meta.url).pathname,
+}
 
 type Settings = Record<string, string>
 
@@ -21,10 +25,10 @@ export class GatewayUnderTest {
   }
 
   /** @param settings of its gateways, beside those that keep tests short */
-  static async start(settings: Settings = {}): Promise<GatewayUnderTest> {
+  static async start(settings: Settings = {}, overrides: GatewayOverrides = {}): Promise<GatewayUnderTest> {
     const [queue, cacheServer] = await Promise.all([queueRedis(), cacheRedis()])
     const site = new GatewayUnderTest(queue, cacheServer, settings)
-    await site.another()
+    await site.another({}, overrides)
     return site
   }
 

@@ -30,8 +30,15 @@ test.each([
   expect(waitSeconds(header, undefined, 60)).toBe(0)
 })
 
-test('?wait wins over Prefer, is limited alike, and is ignored where it is no whole number', () => {
+test('?wait wins over Prefer, is limited alike, and is refused where it is no whole number', () => {
   expect(waitSeconds('wait=5', '9', 60)).toBe(9)
   expect(waitSeconds(undefined, '100', 60)).toBe(60)
-  for (const query of ['', 'soon', '-1', '1.5', '1e3']) expect(waitSeconds('wait=5', query, 60)).toBe(0)
+  for (const query of ['', 'soon', '-1', '1.5', '1e3']) {
+    expect(() => waitSeconds('wait=5', query, 60)).toThrow(
+      expect.objectContaining({
+        code: 'invalid_request',
+        errors: [expect.objectContaining({ path: 'wait' })],
+      }),
+    )
+  }
 })

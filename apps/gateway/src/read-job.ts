@@ -7,6 +7,7 @@ import {
   isLate,
   type JobStore,
   type KnownJob,
+  mayBeOnItsWay,
   type StoredJob,
   storedJob,
 } from '@millrace/jobs'
@@ -28,7 +29,7 @@ export async function readJob(
   context: ReadJobContext,
 ): Promise<StoredJob | KnownJob> {
   // UUIDs are written in either case; ours are kept in the lower one.
-  const job = isJobId(id) ? await context.store.read(id.toLowerCase()) : undefined
+  const job = isJobId(id) ? await find(id.toLowerCase(), context) : undefined
   if (job?.tenant !== tenant) {
     throw new MillraceError('job_not_found', `There is no job '${id}', or it has expired`)
   }
@@ -36,6 +37,16 @@ export async function readJob(
     throw new MillraceError('job_gone', `The result of job '${id}' was kept until ${iso(job.expiresAtMs)}`)
   }
   return job.kind === 'known' ? job : expireIfLate(job, context)
+}
+
+/** Small records are written behind the answer, a few milliseconds at most: who is faster than that looks twice. */
+const lookAgainMs = 25
+
+async function find(id: string, { store, now }: ReadJobContext): Promise<StoredJob | KnownJob | undefined> {
+  const job = await store.read(id)
+  if (job || !mayBeOnItsWay(id, now())) return job
+  await new Promise((resolve) => setTimeout(resolve, lookAgainMs))
+  return store.read(id)
 }
 
 /** The same, where a job answered in full at submit will not do. @throws MillraceError `code` for such a one */

@@ -78,6 +78,13 @@ test('it listens before it reads, so that nothing settles unheard in between', a
   expect(asked).toEqual(['wait', 'read'])
 })
 
+test('results that travel in the message spare the second reading too', async () => {
+  const { context, asked } = world([queued], [{ jobId: 'j', progress, outputs: new Map([[0, bytes]]) }])
+  const job = await settledJob('j', 20_000, context, never)
+  expect(job).toMatchObject({ status: 'succeeded', outputs: new Map([[0, bytes]]) })
+  expect(asked).toEqual(['wait', 'read'])
+})
+
 test('a missed message is made good by reading again', async () => {
   const { context } = world([queued, done])
   expect(await settledJob('j', 20_000, context, never)).toBe(done)

@@ -47,7 +47,10 @@ export async function settledJob(
     if (job.kind === 'known' || isTerminal(job.status) || !heard) return job
     const limitMs = msToLimit(job, now())
     // Both: it may have been settled, and heard of, while the record was on its way here.
-    await (limitMs < waitMs ? Promise.race([heard, channel.waitFor(jobId, limitMs, signal)]) : heard)
+    const first = limitMs < waitMs ? Promise.race([heard, channel.waitFor(jobId, limitMs, signal)]) : heard
+    const message = await first
+    const told = message && withMessage(job, message)
+    if (told) return told
   }
 }
 

@@ -1,4 +1,5 @@
 /** The composition root of a gateway: what is opened here is closed here, in reverse. Signals are main.ts' matter. */
+import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
@@ -48,6 +49,8 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
     overrides.onEvent?.(event)
   }
   const stopping = new AbortController()
+  // One for each open event stream.
+  setMaxListeners(0, stopping.signal)
   const url = config.QUEUE_REDIS_URL
   const models = [...config.models.keys()]
   const opened = <T extends { close(): Promise<void> | void }>(part: T): T => {

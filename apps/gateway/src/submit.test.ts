@@ -295,20 +295,26 @@ describe('a request that may be sent again', () => {
     expect([submitted.kind, remembered, created[0]?.chunks]).toEqual(['accepted', [], []])
   })
 
-  test('answers its repeat with the first job, and queues all its chunks again: they may never have been', async () => {
+  test('answers its repeat with the first job, and lists and queues it again: it may never have been', async () => {
     const { context, added, done, first, events } = await afterFirst()
     expect(await submit(again, context)).toEqual({ kind: 'repeated', job: first })
     expect(added).toEqual([['m', { jobId: repeatable.id, run: 0, chunks: [0, 1] }, 0]])
-    expect(done).toEqual([])
+    expect(done).toEqual(['list'])
     expect(events).toEqual([])
   })
 
-  test('queues nothing of a job that was taken', async () => {
+  test('lists and queues nothing of a job that was taken', async () => {
     for (const status of ['processing', 'succeeded', 'canceled'] as const) {
-      const { context, added } = await afterFirst({ status })
+      const { context, added, done } = await afterFirst({ status })
       expect((await submit(again, context)).kind).toBe('repeated')
-      expect(added).toEqual([])
+      expect([added, done]).toEqual([[], []])
     }
+  })
+
+  test('lists a job that was settled as it was written: nothing says that it is listed', async () => {
+    const { context, added, done } = await afterFirst({ status: 'succeeded', chunks: 0 })
+    expect((await submit(again, context)).kind).toBe('repeated')
+    expect([added, done]).toEqual([[], ['list']])
   })
 
   test.each<[string, Partial<StoredJob>]>([
@@ -336,7 +342,7 @@ describe('a request that may be sent again', () => {
     await expect(submit(again, context)).rejects.toMatchObject({ code: 'job_gone' })
   })
 
-  test('that comes second at the same moment queues and lists nothing of its own', async () => {
+  test('that comes second at the same moment queues and lists the first job, and nothing of its own', async () => {
     const { context, added, done, first } = await afterFirst()
     const reads = [undefined, first]
     const store = {
@@ -349,7 +355,7 @@ describe('a request that may be sent again', () => {
     }
     const missing = { ...context, store, cache: fleet(new Set()).context.cache }
     expect(await submit(again, missing)).toEqual({ kind: 'repeated', job: first })
-    expect(done).toEqual(['create'])
+    expect(done).toEqual(['create', 'list'])
     expect(added).toEqual([['m', { jobId: repeatable.id, run: 0, chunks: [0, 1] }, 0]])
   })
 

@@ -77,7 +77,7 @@ async function passOver(
   if (taken.state === 'gone' && ageMs < recordMayLagMs && !lastAttempt) {
     return delivery.fail(new Error('the record of this chunk is not there (yet)'))
   }
-  if (taken.state === 'late') await expire(taken.facts, context)
+  if (taken.state === 'late') await expire(taken.facts, run, context)
   if (taken.state === 'settled') await tellWebhook(taken.facts, run, `job.${taken.status}`, context)
   return delivery.complete()
 }
@@ -143,9 +143,9 @@ async function storeAndTell(
 }
 
 /** A job that passed its limit: settled without computing anything more. */
-async function expire(facts: JobFacts, context: ProcessJobContext): Promise<void> {
+async function expire(facts: JobFacts, run: number, context: ProcessJobContext): Promise<void> {
   const error = { code: 'job_expired', detail: 'the job passed its limit before it was done' } as const
-  const outcome = await context.store.settle(facts, 'expired', error, context.now())
+  const outcome = await context.store.settle({ ...facts, run }, 'expired', error, context.now())
   if (outcome.state !== 'settled-now') return
   await tell({ facts, progress: outcome.progress, results: new Map() }, false, context)
 }

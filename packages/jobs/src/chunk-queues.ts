@@ -112,8 +112,8 @@ export class ChunkQueues {
   async remove(model: string, { jobId, run, chunks }: ChunksOf): Promise<void> {
     const queue = this.#queue(model)
     this.#mustBeReady()
-    // A chunk in hand is locked and cannot be removed: BullMQ says so by an error.
-    const removed = chunks.map((chunk) => queue.remove(chunkJobId(jobId, chunk, run)).catch(() => 0))
+    // A chunk in hand is locked: BullMQ leaves it and answers 0.
+    const removed = chunks.map((chunk) => queue.remove(chunkJobId(jobId, chunk, run)))
     await bounded(Promise.all(removed))
   }
 
@@ -121,16 +121,18 @@ export class ChunkQueues {
   async depth(model: string, nowMs: number): Promise<Depth> {
     const queue = this.#queue(model)
     this.#mustBeReady()
-    const [counts, [oldest]] = await bounded(
+    const [counts, heads] = await bounded(
       Promise.all([
         queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active'),
-        queue.getJobs(['waiting'], 0, 0, true),
+        // The first of each: of the prioritized ones it is the oldest of the most urgent.
+        queue.getJobs(['waiting', 'prioritized'], 0, 0, true),
       ]),
     )
+    const oldestAtMs = Math.min(...heads.map(({ timestamp }) => timestamp))
     return {
       waiting: (counts.waiting ?? 0) + (counts.prioritized ?? 0) + (counts.delayed ?? 0),
       active: counts.active ?? 0,
-      oldestWaitMs: oldest ? Math.max(0, nowMs - oldest.timestamp) : null,
+      oldestWaitMs: heads.length > 0 ? Math.max(0, nowMs - oldestAtMs) : null,
     }
   }
 

@@ -101,6 +101,17 @@ describe('chunks', () => {
     )
   })
 
+  it('that wait are waited for, whatever their priority', async () => {
+    const { model } = await open()
+    expect(await depth(model)).toEqual({ waiting: 0, active: 0, oldestWaitMs: null })
+    await add(model, 'patient', 2, 5)
+    const [patient] = (await queues.queues().get(model)?.getPrioritized()) ?? []
+    const afterMs = (patient?.timestamp ?? 0) + 7000
+    expect(await queues.depth(model, afterMs)).toEqual({ waiting: 2, active: 0, oldestWaitMs: 7000 })
+    await add(model, 'urgent', 1)
+    expect(await queues.depth(model, afterMs)).toEqual({ waiting: 3, active: 0, oldestWaitMs: 7000 })
+  })
+
   it('of a later run are other chunks: those of the first one do not swallow them', async () => {
     const { model, consumer } = await open()
     const { one, log, chunk } = consumer('w')
@@ -255,6 +266,8 @@ describe('chunks', () => {
     await (await chunk('before')).delivery.complete()
     await redis.kill('SIGTERM')
     await expect(add(model, 'refused', 1)).rejects.toMatchObject({ code: 'queue_unavailable' })
+    const taken = queues.remove(model, { jobId: 'before', run: 0, chunks: [0] })
+    await expect(taken).rejects.toMatchObject({ code: 'queue_unavailable' })
     await redis.restart()
     await eventually(() => queues.healthy)
     await add(model, 'after', 1)

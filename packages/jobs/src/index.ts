@@ -30,6 +30,7 @@ export {
   type TakenChunk,
 } from './job-store.js'
 export { JobWatch } from './job-watch.js'
+export { mayBeOnItsWay } from './known-jobs.js'
 export {
   freshProgress,
   isGone,

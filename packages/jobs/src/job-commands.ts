@@ -14,6 +14,7 @@ declare module 'ioredis' {
     mrRetryJob(...keysAndArgs: Bytes[]): Result<[string, string[]?, ...number[]], Context>
     mrIndexJob(...keysAndArgs: Bytes[]): Result<number, Context>
     mrTakeWatched(watched: string, ...args: Bytes[]): Result<string[], Context>
+    mrForgetWatched(watched: string, ...args: Bytes[]): Result<number, Context>
     mrRememberKnown(second: string, ...args: Bytes[]): Result<number, Context>
     mrAnnounceWorker(workers: string, models: string, ...args: Bytes[]): Result<number, Context>
   }
@@ -33,6 +34,7 @@ export function defineJobCommands(redis: Redis): void {
   redis.defineCommand('mrRetryJob', { numberOfKeys: 4, lua: script('retry-job') })
   redis.defineCommand('mrIndexJob', { numberOfKeys: 2, lua: script('index-job') })
   redis.defineCommand('mrTakeWatched', { numberOfKeys: 1, lua: script('take-watched') })
+  redis.defineCommand('mrForgetWatched', { numberOfKeys: 1, lua: script('forget-watched') })
   redis.defineCommand('mrRememberKnown', { numberOfKeys: 1, lua: script('remember-known') })
   redis.defineCommand('mrAnnounceWorker', { numberOfKeys: 2, lua: script('announce-worker') })
 }

@@ -6,7 +6,7 @@ import type { JobStatus } from '@millrace/contracts'
 import type { Redis } from 'ioredis'
 import type { JobStore } from './job-store.js'
 import { reach } from './reach.js'
-import { type NewJob, recordLifeMs, type StoredJob, unsettledLifeMs } from './record.js'
+import { type JobFacts, recordLifeMs, type StoredJob, unsettledLifeMs } from './record.js'
 
 export interface ListQuery {
   tenant: string
@@ -36,8 +36,8 @@ export class JobList {
     this.#redis = store.connection
   }
 
-  /** @throws MillraceError queue_unavailable, queue_memory */
-  async add(job: NewJob, nowMs: number): Promise<void> {
+  /** Adding a job again changes nothing. @throws MillraceError queue_unavailable, queue_memory */
+  async add(job: JobFacts, nowMs: number): Promise<void> {
     const { byAge, byEnd } = keysOf(job.tenant)
     const end = nowMs + recordLifeMs(unsettledLifeMs(job))
     await reach(() => this.#redis.mrIndexJob(byAge, byEnd, memberOf(job), end, nowMs))
@@ -70,7 +70,7 @@ export function isCursor(text: string): boolean {
 }
 
 /** Sorts by age as text does. */
-function memberOf({ createdAtMs, id }: NewJob): string {
+function memberOf({ createdAtMs, id }: JobFacts): string {
   return `${createdAtMs.toString(16).padStart(12, '0')}:${id}`
 }
 

@@ -51,6 +51,17 @@ describe('a job tried again', () => {
     })
   })
 
+  it('is not ended by what was seen of its earlier run', async () => {
+    const job = await halfDone()
+    await store.retry(job, now + 10)
+    expect(await store.settle({ ...job, run: 0 }, 'expired', expired, now + 11)).toEqual({ state: 'retried' })
+    expect(await stored(store, job.id)).toMatchObject({ status: 'queued', run: 1 })
+    expect(await store.settle({ ...job, run: 1 }, 'expired', expired, now + 12)).toMatchObject({
+      state: 'settled-now',
+      progress: { run: 1 },
+    })
+  })
+
   it('computes everything again where every item failed', async () => {
     const job = await created(inChunks(2))
     for (const chunk of [0, 1]) await store.storeChunk(result(job.id, chunk, [[chunk, failure]], 1), now)

@@ -13,7 +13,7 @@ import {
   vector,
 } from './job-under-test.js'
 import { secondKey } from './known-jobs.js'
-import { keysOf, type NewJob, type StoredJob } from './record.js'
+import { isGone, type KnownJob, keysOf, type NewJob, type StoredJob } from './record.js'
 
 let redis: RedisServer
 let store: JobStore
@@ -321,26 +321,29 @@ describe('a job settled from outside', () => {
   })
 })
 
+const knownJob = (more: Partial<KnownJob>): KnownJob => ({
+  kind: 'known',
+  id: '01a20b85-7b6f-75e6-bb0d-8658c138b739',
+  model: 'm',
+  scope: 's',
+  tenant: 't',
+  priority: 0,
+  metadata: {},
+  requestId: 'r',
+  single: true,
+  encoding: 'float',
+  truncate: false,
+  slots: [0],
+  keys: ['k'],
+  inputs: ['hé'],
+  createdAtMs: now,
+  expiresAtMs: now + 5000,
+  ...more,
+})
+
 describe('a job answered in full at submit', () => {
   it('is known by its small record until it expires', async () => {
-    const job = {
-      kind: 'known' as const,
-      id: '01a20b85-7b6f-75e6-bb0d-8658c138b739',
-      model: 'm',
-      scope: 's',
-      tenant: 't',
-      priority: 0,
-      metadata: {},
-      requestId: 'r',
-      single: true,
-      encoding: 'float' as const,
-      truncate: false,
-      slots: [0],
-      keys: ['k'],
-      inputs: ['hé'],
-      createdAtMs: now,
-      expiresAtMs: now + 5000,
-    }
+    const job = knownJob({})
     const sameSecond = { ...job, id: job.id.replace(/9$/, 'a'), inputs: ['b'] }
     const nextSecond = { ...job, id: job.id.replace('7b6f', '8000'), inputs: ['c'] }
     await Promise.all([job, sameSecond, nextSecond].map((one) => store.rememberKnown(one)))
@@ -348,6 +351,24 @@ describe('a job answered in full at submit', () => {
     expect(await redis.client().hlen(secondKey(job.id))).toBe(2)
     expect(await redis.client().pttl(secondKey(job.id))).toBeLessThanOrEqual(6000)
   })
+
+  it('is written although its gateway closes in the next moment', async () => {
+    const closing = await JobStore.connect({ url: redis.url, role: 'gateway' })
+    const job = knownJob({ id: '01a20b85-9000-75e6-bb0d-8658c138b739' })
+    const written = closing.rememberKnown(job)
+    await closing.close()
+    await written
+    expect(await store.read(job.id)).toEqual(job)
+  })
+})
+
+it('a job that is worked on for longer than it was to live keeps its inputs, and is never gone', async () => {
+  const job = newJob({ startLimitMs: 50, ttlMs: 50 })
+  await store.create(job)
+  await store.take({ jobId: job.id, run: 0, chunk: 0 }, 1, now)
+  expect(await redis.client().pttl(keysOf(job.id).inputs)).toBeGreaterThan(500_000)
+  const read = await store.read(job.id)
+  expect(read && isGone(read, now + 1_000_000)).toBe(false)
 })
 
 describe('a queue Redis that is full or away', () => {

@@ -88,6 +88,8 @@ export interface StoredEvent {
 }
 
 const gatewayCommandTimeoutMs = 2000
+/** From each chunk that is taken, its job's inputs live at least this long. */
+const leastLifeAtWorkMs = 600_000
 /** Much longer than an outage should last; a worker's wait has an end all the same. */
 const workerCommandTimeoutMs = 120_000
 
@@ -195,7 +197,7 @@ export class JobStore {
   async take({ jobId, run, chunk }: ChunkRef, attempt: number, nowMs: number): Promise<TakenChunk> {
     const { record, inputs, events } = keysOf(jobId)
     const [state, facts = '', third = '', started, first, settleBy] = await reach(() =>
-      this.#redis.mrTakeChunk(record, inputs, events, nowMs, chunk, attempt, run),
+      this.#redis.mrTakeChunk(record, inputs, events, nowMs, chunk, attempt, run, leastLifeAtWorkMs),
     )
     switch (state) {
       case 'late':
@@ -247,9 +249,11 @@ export class JobStore {
     return outcomeOf(outcome)
   }
 
-  /** Gives the job a terminal status from outside its chunks; the first write wins. */
+  /**
+   * Gives the job a terminal status from outside its chunks; the first write wins. With a `run`, only that run of it.
+   */
   async settle(
-    facts: Pick<JobFacts, 'id' | 'ttlMs'>,
+    facts: Pick<JobFacts, 'id' | 'ttlMs'> & { run?: number },
     status: TerminalStatus,
     error: { code: ErrorCode; detail: string },
     nowMs: number,
@@ -262,6 +266,7 @@ export class JobStore {
         facts.ttlMs,
         recordLifeMs(facts.ttlMs),
         JSON.stringify(error),
+        facts.run ?? '',
       ),
     )
     return outcomeOf(outcome)
@@ -294,6 +299,7 @@ export class JobStore {
   }
 
   async close(): Promise<void> {
+    this.#known.flush()
     await closeRedis(this.#redis)
   }
 }

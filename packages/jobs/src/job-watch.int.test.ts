@@ -65,11 +65,20 @@ it('a later call moves it, to sooner and to later', async () => {
   expect(await two.takeDue(now + 2 * leaseMs, leaseMs, 10)).toEqual(['j'])
 })
 
+it('one that was put on a new time while somebody looked at it is not forgotten', async () => {
+  await one.at('j', now)
+  await one.takeDue(now, leaseMs, 10)
+  await two.at('j', now + 500)
+  await one.forget('j', now + leaseMs)
+  expect(await one.takeDue(now + 500, leaseMs, 10)).toEqual(['j'])
+  await one.forget('j', now + 500 + leaseMs)
+})
+
 it('one that is forgotten is never due again, and leaves nothing behind', async () => {
   await one.at('j', now)
   await one.takeDue(now, leaseMs, 10)
-  await two.forget('j')
-  await two.forget('j')
+  await two.forget('j', now + leaseMs)
+  await two.forget('j', now + leaseMs)
   expect(await one.takeDue(now + 2 * leaseMs, leaseMs, 10)).toEqual([])
   expect(await redis.client().keys('*')).toEqual([])
 })

@@ -25,8 +25,8 @@ export class JobWatch {
     return reach(() => this.#redis.mrTakeWatched(key, nowMs, leaseMs, count))
   }
 
-  /** @throws MillraceError queue_unavailable */
-  async forget(jobId: string): Promise<void> {
-    await reach(() => this.#redis.zrem(key, jobId))
+  /** Unless it was put on a new time since it was taken under this lease. @throws MillraceError queue_unavailable */
+  async forget(jobId: string, leaseEndsMs: number): Promise<void> {
+    await reach(() => this.#redis.mrForgetWatched(key, jobId, leaseEndsMs))
   }
 }

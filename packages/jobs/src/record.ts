@@ -131,9 +131,9 @@ export function limitsFrom(
   return { startByMs: nowMs + startLimitMs, settleByMs: lifeLimitMs === null ? null : nowMs + lifeLimitMs }
 }
 
-/** Whether the time to read this job is over; its record is then all that is left of it. */
-export function isGone(job: Pick<StoredJob | KnownJob, 'expiresAtMs'>, nowMs: number): boolean {
-  return nowMs > job.expiresAtMs
+/** Whether the time to read this job is over; its record is then all that is left of it. Never while it is worked on. */
+export function isGone(job: { expiresAtMs: number; status?: JobStatus }, nowMs: number): boolean {
+  return job.status !== 'processing' && nowMs > job.expiresAtMs
 }
 
 /** Whether a limit of this unsettled job has passed. */

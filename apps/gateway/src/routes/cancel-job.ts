@@ -2,22 +2,27 @@
 import { createRoute } from '@hono/zod-openapi'
 import { isTerminal, jobSchema, MillraceError } from '@millrace/contracts'
 import { endJob, type StoredJob, storedJob } from '@millrace/jobs'
-import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
 import { storedText } from '../stored-text.js'
-import { problems } from './answers.js'
+import { jobParams, needsKey, problems } from './answers.js'
+import { canceledJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
 
 export const cancelJobRoute = createRoute({
   method: 'post',
   path: '/v1/jobs/{id}/cancel',
+  tags: ['Jobs'],
+  security: needsKey,
   summary: 'Cancel a job',
   description:
     'Canceling a canceled job answers the same again; a job that is settled otherwise stays as it is (409).',
-  request: { params: z.object({ id: z.string() }) },
+  request: { params: jobParams },
   responses: {
-    200: { description: 'The canceled job', content: { 'application/json': { schema: jobSchema } } },
+    200: {
+      description: 'The canceled job',
+      content: { 'application/json': { schema: jobSchema, example: canceledJob } },
+    },
     ...problems('unauthorized', 'forbidden', 'job_not_found', 'job_settled', 'job_gone', 'queue_unavailable'),
   },
 })

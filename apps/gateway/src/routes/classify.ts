@@ -10,25 +10,29 @@ import { modelOf } from '../model-of.js'
 import { TokenCounts } from '../openai-usage.js'
 import { setHeader } from '../set-header.js'
 import { clientClosedRequest, submitAndSettle } from '../submit-and-settle.js'
-import { problems, waitedForFaults } from './answers.js'
-
-const example = { model: 'my-classifier', input: ['The parcel came late.', 'What a lovely mill!'] }
+import { needsKey, problems, waitedForFaults } from './answers.js'
+import { classifications, classifyExample } from './examples.js'
 
 export const classifyRoute = createRoute({
   method: 'post',
   path: '/v1/classify',
+  tags: ['Tasks'],
+  security: needsKey,
   summary: 'Classify texts',
   description:
     'In the form of vLLM and SGLang. The answer waits for the result; an input that fails fails the request: to have ' +
     'its error in its place, submit a job.',
   request: {
-    body: { required: true, content: { 'application/json': { schema: classifySchema, example } } },
+    body: {
+      required: true,
+      content: { 'application/json': { schema: classifySchema, example: classifyExample } },
+    },
   },
   responses: {
     200: {
       description: 'The labels of each input, in the order of the inputs',
       headers: { 'X-Cache': { description: 'hit, partial or miss', schema: { type: 'string' } } },
-      content: { 'application/json': { schema: classificationListSchema } },
+      content: { 'application/json': { schema: classificationListSchema, example: classifications } },
     },
     ...problems(...waitedForFaults),
   },

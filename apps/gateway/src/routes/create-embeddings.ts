@@ -11,25 +11,29 @@ import { embeddingsInputs } from '../openai-inputs.js'
 import { TokenCounts } from '../openai-usage.js'
 import { setHeader } from '../set-header.js'
 import { clientClosedRequest, submitAndSettle } from '../submit-and-settle.js'
-import { waitedForFaults } from './answers.js'
-
-const example = { model: 'all-MiniLM-L6-v2', input: ['How do I reset my password?', 'I forgot my login.'] }
+import { needsKey, waitedForFaults } from './answers.js'
+import { embeddings, embeddingsExample } from './examples.js'
 
 export const createEmbeddingsRoute = createRoute({
   method: 'post',
   path: '/v1/embeddings',
+  tags: ['OpenAI'],
+  security: needsKey,
   summary: 'Embed, as OpenAI does',
   description:
     "OpenAI's form, for its clients. The answer waits for the result; an input that fails fails the request. Errors on " +
     "this route have OpenAI's form too.",
   request: {
-    body: { required: true, content: { 'application/json': { schema: createEmbeddingsSchema, example } } },
+    body: {
+      required: true,
+      content: { 'application/json': { schema: createEmbeddingsSchema, example: embeddingsExample } },
+    },
   },
   responses: {
     200: {
       description: 'One embedding per input, in the same order',
       headers: { 'X-Cache': { description: 'hit, partial or miss', schema: { type: 'string' } } },
-      content: { 'application/json': { schema: embeddingListSchema } },
+      content: { 'application/json': { schema: embeddingListSchema, example: embeddings } },
     },
     ...openAiErrorAnswers(...waitedForFaults),
   },

@@ -11,26 +11,36 @@ import { readJob } from '../read-job.js'
 import { setHeader } from '../set-header.js'
 import { settledJob } from '../settled-job.js'
 import { storedText } from '../stored-text.js'
-import { problems } from './answers.js'
+import { jobParams, needsKey, prefer, problems } from './answers.js'
+import { succeededJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
+
+const wait = z.int().min(0).max(999_999_999).optional().meta({
+  description: 'The same as `Prefer: wait=N`, in seconds',
+  example: 5,
+})
 
 export const getJobRoute = createRoute({
   method: 'get',
   path: '/v1/jobs/{id}',
+  tags: ['Jobs'],
+  security: needsKey,
   summary: 'Read a job',
   description:
     'With `Prefer: wait=N` or `?wait=N` the answer waits up to N seconds for the job to be settled.',
   request: {
-    params: z.object({ id: z.string() }),
-    query: z.object({ wait: z.coerce.number().int().min(0).optional() }),
+    params: jobParams,
+    headers: z.object(prefer),
+    query: z.object({ wait }),
   },
   responses: {
     200: {
       description: 'The job, settled or not',
       headers: { 'X-Job-Id': { schema: { type: 'string' } } },
-      content: { 'application/json': { schema: jobSchema } },
+      content: { 'application/json': { schema: jobSchema, example: succeededJob } },
     },
     ...problems(
+      'invalid_request',
       'unauthorized',
       'forbidden',
       'job_not_found',

@@ -2,7 +2,8 @@
 import { createRoute } from '@hono/zod-openapi'
 import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
-import { problems } from './answers.js'
+import { needsNoKey, problems } from './answers.js'
+import { readiness } from './examples.js'
 
 const readinessSchema = z
   .object({
@@ -16,9 +17,11 @@ const readinessSchema = z
 export const livezRoute = createRoute({
   method: 'get',
   path: '/livez',
+  tags: ['Health'],
+  security: needsNoKey,
   summary: 'Whether this process runs',
   responses: {
-    200: { description: 'It does', content: { 'text/plain': { schema: z.string() } } },
+    200: { description: 'It does', content: { 'text/plain': { schema: z.string(), example: 'ok\n' } } },
     ...problems(),
   },
 })
@@ -26,9 +29,14 @@ export const livezRoute = createRoute({
 export const readyzRoute = createRoute({
   method: 'get',
   path: '/readyz',
+  tags: ['Health'],
+  security: needsNoKey,
   summary: 'Whether this process can take work',
   responses: {
-    200: { description: 'It can', content: { 'application/json': { schema: readinessSchema } } },
+    200: {
+      description: 'It can',
+      content: { 'application/json': { schema: readinessSchema, example: readiness } },
+    },
     503: { description: 'It cannot', content: { 'application/json': { schema: readinessSchema } } },
   },
 })

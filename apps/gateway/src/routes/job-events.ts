@@ -14,21 +14,34 @@ import { KnownResults } from '../known-results.js'
 import { readJob } from '../read-job.js'
 import { msToLimit, rereadMs } from '../settled-job.js'
 import { storedText } from '../stored-text.js'
-import { problems } from './answers.js'
+import { jobParams, lastEventId, needsKey, problems } from './answers.js'
+import { exampleEvent } from './examples.js'
+
+/** One event, as its lines say it. */
+export const eventSchema = z.object({
+  id: z.string().describe('Send it as `Last-Event-ID` to go on from here'),
+  event: z.enum(['queued', 'started', 'progress', 'succeeded', 'failed', 'canceled', 'expired']),
+  data: z.string().describe('JSON: see JobEvent in packages/contracts'),
+})
 
 export const jobEventsRoute = createRoute({
   method: 'get',
   path: '/v1/jobs/{id}/events',
+  tags: ['Jobs'],
+  security: needsKey,
   summary: 'Follow a job as server-sent events',
   description:
     '`queued` (position, eta), `started`, `progress`, then the terminal event with the whole job, which ends the ' +
     'stream. `Last-Event-ID` goes on from there. `: ping` every 15 s.',
   request: {
-    params: z.object({ id: z.string() }),
-    headers: z.object({ 'last-event-id': z.string().optional() }),
+    params: jobParams,
+    headers: z.object(lastEventId),
   },
   responses: {
-    200: { description: 'The events', content: { 'text/event-stream': { schema: z.string() } } },
+    200: {
+      description: 'The events',
+      content: { 'text/event-stream': { schema: eventSchema, example: exampleEvent } },
+    },
     204: { description: 'Nothing comes after this `Last-Event-ID`: an EventSource then stops asking' },
     ...problems(
       'invalid_request',
@@ -129,7 +142,11 @@ async function written(
 ): Promise<{ type: JobEvent['type']; data: string }> {
   const { type } = event
   if (type === 'started') {
-    const startedAt = new Date(job.startedAtMs ?? Number.parseInt(event.id, 10)).toISOString()
+    // Read before it was started, perhaps.
+    const started = job.startedAtMs === null ? await readJob(job.id, job.tenant, context) : job
+    const startedAtMs = started.kind === 'stored' ? started.startedAtMs : null
+    // Of a job that was tried again meanwhile only Redis' own time of the event is left.
+    const startedAt = new Date(startedAtMs ?? Number.parseInt(event.id, 10)).toISOString()
     return { type, data: JSON.stringify({ started_at: startedAt }) }
   }
   if (type === 'progress') {

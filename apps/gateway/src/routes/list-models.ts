@@ -2,18 +2,21 @@
 import { createRoute } from '@hono/zod-openapi'
 import { type Model, modelListSchema } from '@millrace/contracts'
 import type { GatewayContext, RequestContext } from '../context.js'
-import { problems } from './answers.js'
+import { needsKey, problems } from './answers.js'
+import { modelList } from './examples.js'
 
 export const listModelsRoute = createRoute({
   method: 'get',
   path: '/v1/models',
+  tags: ['Models'],
+  security: needsKey,
   summary: 'List the models',
   responses: {
     200: {
       description: 'Every model of millrace.json',
-      content: { 'application/json': { schema: modelListSchema } },
+      content: { 'application/json': { schema: modelListSchema, example: modelList } },
     },
-    ...problems(),
+    ...problems('unauthorized', 'forbidden', 'queue_unavailable'),
   },
 })
 

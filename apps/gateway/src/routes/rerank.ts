@@ -11,30 +11,29 @@ import { TokenCounts } from '../openai-usage.js'
 import { rankingText } from '../rerank-answer.js'
 import { setHeader } from '../set-header.js'
 import { clientClosedRequest, submitAndSettle } from '../submit-and-settle.js'
-import { problems, waitedForFaults } from './answers.js'
-
-const example = {
-  model: 'my-reranker',
-  query: 'Which river drives the mill?',
-  documents: ['The mill stands by the river, which drives its wheel.', 'I forgot my password.'],
-  top_n: 1,
-}
+import { needsKey, problems, waitedForFaults } from './answers.js'
+import { ranking, rerankExample } from './examples.js'
 
 export const rerankRoute = createRoute({
   method: 'post',
   path: '/v1/rerank',
+  tags: ['Tasks'],
+  security: needsKey,
   summary: 'Rank documents by their relevance to a query',
   description:
     'In the form that Cohere, Jina and vLLM share. The answer waits for the result; a document that fails fails the ' +
     'request: to have its error in its place, submit a job.',
   request: {
-    body: { required: true, content: { 'application/json': { schema: rerankSchema, example } } },
+    body: {
+      required: true,
+      content: { 'application/json': { schema: rerankSchema, example: rerankExample } },
+    },
   },
   responses: {
     200: {
       description: 'The documents, best first',
       headers: { 'X-Cache': { description: 'hit, partial or miss', schema: { type: 'string' } } },
-      content: { 'application/json': { schema: rerankListSchema } },
+      content: { 'application/json': { schema: rerankListSchema, example: ranking } },
     },
     ...problems(...waitedForFaults),
   },

@@ -2,22 +2,27 @@
 import { createRoute } from '@hono/zod-openapi'
 import { jobSchema, MillraceError } from '@millrace/contracts'
 import { type StoredJob, storedJob } from '@millrace/jobs'
-import { z } from 'zod'
 import { admitOrSay } from '../admit-or-say.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
 import { setHeader } from '../set-header.js'
 import { storedText } from '../stored-text.js'
-import { problems } from './answers.js'
+import { jobParams, needsKey, problems } from './answers.js'
+import { queuedJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
 
 export const retryJobRoute = createRoute({
   method: 'post',
   path: '/v1/jobs/{id}/retry',
+  tags: ['Jobs'],
+  security: needsKey,
   summary: 'Try a failed or expired job again',
-  request: { params: z.object({ id: z.string() }) },
+  request: { params: jobParams },
   responses: {
-    202: { description: 'The job, queued again', content: { 'application/json': { schema: jobSchema } } },
+    202: {
+      description: 'The job, queued again',
+      content: { 'application/json': { schema: jobSchema, example: queuedJob } },
+    },
     ...problems(
       'unauthorized',
       'forbidden',
@@ -33,7 +38,7 @@ export const retryJobRoute = createRoute({
 
 export function retryJob(context: GatewayContext) {
   return async (c: RequestContext): Promise<Response> => {
-    const { store, queues, watch, now } = context
+    const { store, queues, list, watch, now } = context
     const job = await readStoredJob(
       c.req.param('id') ?? '',
       c.get('tenant').name,
@@ -51,6 +56,8 @@ export function retryJob(context: GatewayContext) {
     if (job.webhook || job.lifeLimitMs !== null) {
       await watch.at(job.id, Math.min(progress.startByMs, progress.settleByMs ?? progress.startByMs) + 1)
     }
+    // The list keeps it for as long as its new run may last.
+    await list.add(facts, now())
     await queues.add(job.model, { jobId: job.id, run: progress.run, chunks }, job.priority)
     setHeader(c, 'location', `/v1/jobs/${job.id}`)
     const queued = storedJob(facts, progress, new Map())

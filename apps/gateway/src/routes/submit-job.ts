@@ -20,21 +20,26 @@ import { rereadMs, settledJob } from '../settled-job.js'
 import { storedText } from '../stored-text.js'
 import { type SubmitRequest, type Submitted, submit } from '../submit.js'
 import { SubmitBodies } from '../submit-bodies.js'
-import { problems } from './answers.js'
-import { streamEvents, wantsEvents } from './job-events.js'
-
-const example = { model: 'all-MiniLM-L6-v2', inputs: ['How do I reset my password?', 'I forgot my login.'] }
+import { idempotencyKey, needsKey, prefer, problems } from './answers.js'
+import { exampleEvent, queuedJob, submitExamples, succeededJob } from './examples.js'
+import { eventSchema, streamEvents, wantsEvents } from './job-events.js'
 
 export const submitJobRoute = createRoute({
   method: 'post',
   path: '/v1/jobs',
+  tags: ['Jobs'],
+  security: needsKey,
   summary: 'Submit a job',
   description:
     'Answers 200 at once when every item is known to the cache, and 202 when items are queued. With `Prefer: wait=N` ' +
-    'the answer waits up to N seconds for the job to be settled and is then 200.',
+    'the answer waits up to N seconds for the job to be settled and is then 200. With `Accept: text/event-stream` it is ' +
+    "the job's stream of events.",
   request: {
-    headers: undefined,
-    body: { required: true, content: { 'application/json': { schema: submitJobSchema, example } } },
+    headers: z.object({ ...prefer, ...idempotencyKey }),
+    body: {
+      required: true,
+      content: { 'application/json': { schema: submitJobSchema, examples: submitExamples } },
+    },
   },
   responses: {
     200: {
@@ -43,7 +48,10 @@ export const submitJobRoute = createRoute({
         'X-Job-Id': { schema: { type: 'string' } },
         'X-Cache': { description: 'hit, partial or miss', schema: { type: 'string' } },
       },
-      content: { 'application/json': { schema: jobSchema } },
+      content: {
+        'application/json': { schema: jobSchema, example: succeededJob },
+        'text/event-stream': { schema: eventSchema, example: exampleEvent },
+      },
     },
     202: {
       description: 'The accepted job, at `Location`',
@@ -52,7 +60,7 @@ export const submitJobRoute = createRoute({
         'X-Job-Id': { schema: { type: 'string' } },
         'X-Cache': { description: 'partial or miss', schema: { type: 'string' } },
       },
-      content: { 'application/json': { schema: jobSchema } },
+      content: { 'application/json': { schema: jobSchema, example: queuedJob } },
     },
     ...problems(
       'malformed_json',
@@ -77,6 +85,11 @@ export const submitJobRoute = createRoute({
   },
 })
 
+const putId = z.uuid().meta({
+  description: 'A UUID of your own, of any version but 8: those are made from Idempotency-Keys',
+  example: 'b5f0d1a2-3c4d-4e5f-8a9b-0c1d2e3f4a5b',
+})
+
 export const putJobRoute = createRoute({
   ...submitJobRoute,
   method: 'put',
@@ -85,7 +98,7 @@ export const putJobRoute = createRoute({
   description:
     'The same as `POST /v1/jobs` with an `Idempotency-Key`: sent again with the same body it answers with the first ' +
     'job, with another body it is refused.',
-  request: { ...submitJobRoute.request, params: z.object({ id: z.uuid() }) },
+  request: { ...submitJobRoute.request, headers: z.object(prefer), params: z.object({ id: putId }) },
 })
 
 /** POST: the id is ours or, with an Idempotency-Key, made from the key. PUT: the id is the client's. */

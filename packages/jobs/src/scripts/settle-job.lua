@@ -1,11 +1,15 @@
 -- Gives a job its one terminal status from outside its chunks (canceled, expired, failed). The first write wins.
 -- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   (one hash tag)
 -- ARGV[1] now in ms   ARGV[2] status   ARGV[3] life after settling in ms   ARGV[4] the same of the record
--- ARGV[5] error (JSON)
--- Answers { 'gone' }, { 'settled' } when it was terminal before, or { status, record as a flat list }.
-local record = redis.call('HMGET', KEYS[1], 'status', 'facts')
+-- ARGV[5] error (JSON)   ARGV[6] the run this is said of, or '' for whichever it is
+-- Answers { 'gone' }, { 'retried' } when the job has had a later run, { 'settled' } when it was terminal before, or
+-- { status, record as a flat list }.
+local record = redis.call('HMGET', KEYS[1], 'status', 'facts', 'run')
 if not record[2] then
   return { 'gone' }
+end
+if ARGV[6] ~= '' and ARGV[6] ~= (record[3] or '0') then
+  return { 'retried' }
 end
 if record[1] ~= 'queued' and record[1] ~= 'processing' then
   return { 'settled' }

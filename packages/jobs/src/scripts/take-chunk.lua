@@ -1,6 +1,6 @@
 -- A worker takes a chunk: decides whether it is still worth computing, and marks the job as started.
 -- KEYS[1] record   KEYS[2] inputs   KEYS[3] events   (one hash tag)
--- ARGV[1] now in ms   ARGV[2] chunk   ARGV[3] which try this is   ARGV[4] run
+-- ARGV[1] now in ms   ARGV[2] chunk   ARGV[3] which try this is   ARGV[4] run   ARGV[5] least life from now in ms
 -- Answers { 'gone' } when there is no such job, { 'retried' } when the job has had a later run, { 'settled', facts, status }
 -- when it has its terminal status, { 'stored' } when this chunk's outputs are in, { 'late', facts } when the job passed
 -- a deadline, and else { 'taken', facts, payload, started at in ms, 1 when this call started the job, to be settled by
@@ -35,5 +35,10 @@ if status == 'queued' then
 end
 if tonumber(ARGV[3]) > tonumber(record[5] or 0) then
   redis.call('HSET', KEYS[1], 'attempts', ARGV[3])
+end
+-- Work that takes longer than its job was to live keeps what it needs.
+if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[5]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[5] * 2)
+  redis.call('PEXPIRE', KEYS[2], ARGV[5])
 end
 return { 'taken', facts, redis.call('HGET', KEYS[2], ARGV[2]), started, first, record[8] }
