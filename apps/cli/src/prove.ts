@@ -103,11 +103,15 @@ function vectorsOf(job: Job): number[][] {
     throw new LaunchError(`the job ended as '${job.status}': ${job.error?.detail ?? 'no output'}`)
   }
   const vectors = job.output.map((item) => {
-    if (Array.isArray(item)) return item
+    if (isVector(item)) return item
     throw new LaunchError(`an item has no embedding: ${JSON.stringify(item)}`)
   })
   if (vectors.length === proofSentences.length) return vectors
   throw new LaunchError(`${proofSentences.length} sentences gave ${vectors.length} embeddings`)
+}
+
+function isVector(item: unknown): item is number[] {
+  return Array.isArray(item) && item.every((value) => typeof value === 'number')
 }
 
 /** Cosine of the angle between two vectors, in -1..1; NaN when their lengths differ or one is zero. */

@@ -61,7 +61,8 @@ export async function up(options: UpOptions, variables: Variables, screen: Scree
     now,
     on: (event) => screen.event(event),
   })
-  const done = finish(fleet, options, plan.models[0], variables.MILLRACE_KEY ?? '', screen, now)
+  const embedder = plan.models.find((alias) => config.models.get(alias)?.task === 'feature-extraction')
+  const done = finish(fleet, options, embedder, variables.MILLRACE_KEY ?? '', screen, now)
   return { fleet, done }
 }
 

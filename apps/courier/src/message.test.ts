@@ -1,4 +1,4 @@
-import { encodeError, encodeVector } from '@millrace/cache'
+import { encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
 import { jobSchema } from '@millrace/contracts'
 import { freshProgress, type JobFacts, type JobProgress, limitsFrom, storedJob } from '@millrace/jobs'
 import { describe, expect, it } from 'vitest'
@@ -84,6 +84,20 @@ describe('an output', () => {
         progress: { total: count },
       })
     }
+  })
+
+  it('of a classifier tells its labels, as many as the job asked for', () => {
+    const bytes = encodeLabels(['a', 'b', 'c'], new Float32Array([0.25, 0.5, 0.25]))
+    const labels = { label: 'b', score: 0.5 }
+    expect(body({}, settled, [[0, bytes]]).data.output).toMatchObject([
+      [labels, { label: 'a' }, { label: 'c' }],
+    ])
+    expect(body({ topK: 1 }, settled, [[0, bytes]]).data.output).toEqual([[labels]])
+  })
+
+  it('of a reranker tells its score', () => {
+    expect(body({}, settled, [[0, encodeScore(0)]]).data.output).toEqual([{ score: 0.5 }])
+    expect(body({ rawScores: true }, settled, [[0, encodeScore(-3)]]).data.output).toEqual([{ score: -3 }])
   })
 
   it('is counted in bytes, not in characters', () => {

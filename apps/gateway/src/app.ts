@@ -13,6 +13,7 @@ import { requestId } from './middleware/request-id.js'
 import { faultResponse } from './openai-error.js'
 import { bearer, tags } from './routes/answers.js'
 import { cancelJob, cancelJobRoute } from './routes/cancel-job.js'
+import { classify, classifyRoute } from './routes/classify.js'
 import { createEmbeddings, createEmbeddingsRoute } from './routes/create-embeddings.js'
 import { dashboard, dashboardPath } from './routes/dashboard.js'
 import { docsPage, docsPath } from './routes/docs-page.js'
@@ -23,6 +24,7 @@ import { listJobs, listJobsRoute } from './routes/list-jobs.js'
 import { listModels, listModelsRoute } from './routes/list-models.js'
 import { metrics } from './routes/metrics.js'
 import { redeliverWebhook, redeliverWebhookRoute } from './routes/redeliver-webhook.js'
+import { rerank, rerankRoute } from './routes/rerank.js'
 import { retryJob, retryJobRoute } from './routes/retry-job.js'
 import { putJobRoute, submitJob, submitJobRoute } from './routes/submit-job.js'
 
@@ -49,6 +51,8 @@ export function createApp(
     { route: retryJobRoute, scope: 'submit', handle: retryJob(context) },
     { route: redeliverWebhookRoute, scope: 'submit', handle: redeliverWebhook(context) },
     { route: createEmbeddingsRoute, scope: 'submit', handle: createEmbeddings(context) },
+    { route: classifyRoute, scope: 'submit', handle: classify(context) },
+    { route: rerankRoute, scope: 'submit', handle: rerank(context) },
     { route: listModelsRoute, scope: 'read', handle: listModels(context) },
     { route: livezRoute, scope: null, handle: livez },
     { route: readyzRoute, scope: null, handle: readyz(context) },

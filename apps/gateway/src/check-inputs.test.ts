@@ -6,7 +6,7 @@ const limits = { maxItems: 4, maxChars: 100 }
 const tokenizer = {
   maxTokens: 12,
   padTokenId: 0,
-  encode: () => new Int32Array(),
+  encode: () => ({ ids: new Int32Array() }),
   count: (text: string) => text.split(' ').length + 2,
 }
 

@@ -1,6 +1,6 @@
 /** Whether each input can be a model's input at all. All faulty ones are named together, by their paths. */
 import { type FieldError, MillraceError } from '@millrace/contracts'
-import { isTokenIds, type TextTokenizer } from '@millrace/tokenizer'
+import { isPair, isTokenIds, type TextTokenizer } from '@millrace/tokenizer'
 import { maxReportedFaults } from './error-response.js'
 import { TokenCounter } from './token-counter.js'
 
@@ -9,44 +9,92 @@ export interface InputLimits {
   maxChars: number
 }
 
-export interface InputsToCheck {
-  inputs: readonly string[]
-  /** Whether the client gave `input`; decides how a path reads. */
-  single: boolean
+interface Checked {
   truncate: boolean
   /** Of the model, where this gateway has its files. Without it the worker alone can tell what is too long. */
   tokenizer: TextTokenizer | undefined
 }
 
+export interface InputsToCheck extends Checked {
+  inputs: readonly string[]
+  /** Whether the client gave `input`; decides how a path reads. */
+  single: boolean
+}
+
+/** One item of a request, before it is one string. */
+export interface ItemToCheck {
+  /** What is tokenized: the text itself, or the texts put together. */
+  input: string
+  path: string
+  /** The client's own texts in it. */
+  texts: readonly TextToCheck[]
+}
+
+export interface TextToCheck {
+  path: string
+  text: string
+}
+
+export interface ItemsToCheck extends Checked {
+  count: number
+  /** Asked for one after the other, so that not all need be there at once. */
+  item: (i: number) => ItemToCheck
+  /** The field that holds them. */
+  path: string
+}
+
 /** @throws MillraceError empty_input, too_many_items, input_too_long, invalid_input */
-export async function checkInputs(given: InputsToCheck, limits: InputLimits): Promise<void> {
-  const { inputs, single } = given
-  if (inputs.length === 0)
-    throw fault([{ path: 'inputs', code: 'empty_input', detail: 'give at least one input' }])
-  if (inputs.length > limits.maxItems) {
-    const detail = `${inputs.length} items; a job holds at most ${limits.maxItems}`
-    throw fault([{ path: 'inputs', code: 'too_many_items', detail }])
+export async function checkInputs(
+  { inputs, single, ...checked }: InputsToCheck,
+  limits: InputLimits,
+): Promise<void> {
+  const item = (i: number): ItemToCheck => {
+    const input = inputs[i] ?? ''
+    const path = single ? 'input' : `inputs[${i}]`
+    return { input, path, texts: [{ path, text: input }] }
+  }
+  await checkItems({ ...checked, count: inputs.length, item, path: 'inputs' }, limits)
+}
+
+/** @throws MillraceError empty_input, too_many_items, input_too_long, invalid_input */
+export async function checkItems(given: ItemsToCheck, limits: InputLimits): Promise<void> {
+  const { count, path } = given
+  if (count === 0) throw fault([{ path, code: 'empty_input', detail: 'give at least one' }])
+  if (count > limits.maxItems) {
+    const detail = `${count} items; a job holds at most ${limits.maxItems}`
+    throw fault([{ path, code: 'too_many_items', detail }])
   }
   const faults: FieldError[] = []
   const counter = given.truncate || !given.tokenizer ? undefined : new TokenCounter(given.tokenizer)
-  for (let i = 0; i < inputs.length && faults.length < maxReportedFaults; i++) {
-    const input = inputs[i] ?? ''
-    const found = inputFault(input, limits) ?? counter?.faultOf(input)
-    if (found) faults.push({ path: single ? 'input' : `inputs[${i}]`, ...found })
+  for (let i = 0; i < count && faults.length < maxReportedFaults; i++) {
+    const item = given.item(i)
+    const found = item.texts.flatMap((text) => textFault(text, limits) ?? [])
+    if (found.length > 0) faults.push(...found)
+    else {
+      const tooLong = counter?.faultOf(item.input)
+      if (tooLong) faults.push({ path: item.path, ...tooLong })
+    }
     if (counter?.needsRest) await counter.rest()
   }
   if (faults.length > 0) throw fault(faults)
 }
 
-function inputFault(input: string, limits: InputLimits): Omit<FieldError, 'path'> | undefined {
-  if (input.length === 0) return { code: 'empty_input', detail: 'is empty' }
-  if (input.length > limits.maxChars) {
-    const detail = `${input.length} characters; at most ${limits.maxChars} are taken, with or without truncation`
-    return { code: 'input_too_long', detail }
+/** For a text that is part of many items. @throws MillraceError empty_input, input_too_long, invalid_input */
+export function checkText(text: TextToCheck, limits: InputLimits): void {
+  const found = textFault(text, limits)
+  if (found) throw fault([found])
+}
+
+function textFault({ path, text }: TextToCheck, limits: InputLimits): FieldError | undefined {
+  if (text.length === 0) return { path, code: 'empty_input', detail: 'is empty' }
+  if (text.length > limits.maxChars) {
+    const detail = `${text.length} characters; at most ${limits.maxChars} are taken, with or without truncation`
+    return { path, code: 'input_too_long', detail }
   }
-  if (!input.isWellFormed()) return { code: 'invalid_input', detail: 'holds half of a surrogate pair' }
-  if (isTokenIds(input)) {
-    return { code: 'invalid_input', detail: 'begins with a mark that is kept for token ids' }
+  if (!text.isWellFormed()) return { path, code: 'invalid_input', detail: 'holds half of a surrogate pair' }
+  if (isTokenIds(text) || isPair(text)) {
+    const detail = 'begins with a mark that is kept for token ids and pairs'
+    return { path, code: 'invalid_input', detail }
   }
   return undefined
 }

@@ -1,5 +1,5 @@
 /** For the tests of this app: a worker without a model. It takes chunks and stores results as a real one does. */
-import { encodeError, encodeVector, keyMaker, ResultCache } from '@millrace/cache'
+import { encodeError, encodeLabels, encodeScore, encodeVector, keyMaker, ResultCache } from '@millrace/cache'
 import type { ModelFacts } from '@millrace/contracts'
 import {
   ChunkConsumer,
@@ -24,6 +24,33 @@ export const fakeFacts: ModelFacts = {
 export const fakeVector = (input: string) => [input.length, input.charCodeAt(0)]
 export const fakeResult = (input: string) => encodeVector(new Float32Array(fakeVector(input)))
 
+/** A model that a fake worker serves. */
+export interface FakeModel {
+  alias: string
+  facts: ModelFacts
+  resultOf: (input: string) => Buffer
+}
+
+export const fakeEmbedder: FakeModel = { alias: model, facts: fakeFacts, resultOf: fakeResult }
+
+const { version, dtype, max_tokens, batching } = fakeFacts
+const common = { version, dtype, max_tokens, batching }
+const labels = ['praise', 'question', 'complaint']
+
+/** The longer a text, the more it is a question; it is never a complaint. */
+export const fakeClassifier: FakeModel = {
+  alias: 'tiny-classifier',
+  facts: { ...common, task: 'text-classification', labels, multi_label: false },
+  resultOf: ({ length }) => encodeLabels(labels, new Float32Array([1 / length, 1 - 1 / length, 0])),
+}
+
+/** The longer a query and its text are together, the better they fit. */
+export const fakeReranker: FakeModel = {
+  alias: 'tiny-reranker',
+  facts: { ...common, task: 'rerank' },
+  resultOf: ({ length }) => encodeScore(length / 100),
+}
+
 export class FakeWorker {
   /** Every input that was computed, in its order. */
   computed: string[] = []
@@ -33,16 +60,18 @@ export class FakeWorker {
   beforeTake: (chunk: ChunkDelivery) => Promise<void> = async () => {}
   beforeStore: (chunk: ChunkDelivery) => Promise<void> = async () => {}
   readonly store: JobStore
+  readonly #model: FakeModel
   readonly #registry: FleetRegistry
   readonly #consumer: ChunkConsumer
 
-  private constructor(store: JobStore, registry: FleetRegistry, url: string) {
+  private constructor(served: FakeModel, store: JobStore, registry: FleetRegistry, url: string) {
+    this.#model = served
     this.store = store
     this.#registry = registry
     this.#consumer = new ChunkConsumer({
       url,
-      model,
-      workerId: 'w1',
+      model: served.alias,
+      workerId: `w-${served.alias}`,
       lockMs: 10_000,
       stalledCheckMs: 5000,
       hasRoom: () => true,
@@ -52,11 +81,11 @@ export class FakeWorker {
   }
 
   /** @param url of the queue Redis */
-  static async start(url: string): Promise<FakeWorker> {
+  static async start(url: string, served: FakeModel = fakeEmbedder): Promise<FakeWorker> {
     const store = await JobStore.connect({ url, role: 'worker' })
     const registry = await FleetRegistry.connect({ url })
-    const worker = new FakeWorker(store, registry, url)
-    await announceModel(registry)
+    const worker = new FakeWorker(served, store, registry, url)
+    await announceModel(registry, served)
     worker.#consumer.start()
     return worker
   }
@@ -109,7 +138,7 @@ export class FakeWorker {
   #resultOf(input: string): Buffer {
     return this.fails(input)
       ? encodeError({ code: 'inference_failed', detail: 'it was told to fail' })
-      : fakeResult(input)
+      : this.#model.resultOf(input)
   }
 }
 
@@ -118,10 +147,11 @@ export async function rememberResults(
   cacheUrl: string,
   inputs: readonly string[],
   scope = 'tenant:default',
+  { facts, resultOf }: FakeModel = fakeEmbedder,
 ): Promise<string[]> {
-  const { version: modelVersion, task } = fakeFacts
+  const { version: modelVersion, task } = facts
   const keyOf = keyMaker({ scope, modelVersion, task, options: { truncate: false } })
-  const entries = inputs.map((input) => ({ key: keyOf(input), value: fakeResult(input) }))
+  const entries = inputs.map((input) => ({ key: keyOf(input), value: resultOf(input) }))
   const cache = await ResultCache.connect({ url: cacheUrl, lruBytes: 0, ttlS: 100 })
   await cache.setMany(entries)
   await cache.close()
@@ -129,7 +159,10 @@ export async function rememberResults(
 }
 
 /** Makes the model known, as a worker does that has loaded it. */
-export async function announceModel(registry: FleetRegistry): Promise<void> {
-  const worker = { id: 'w1', startedAtMs: Date.now(), models: { [model]: { chunksDone: 0, itemsDone: 0 } } }
-  await registry.announce(worker, new Map([[model, fakeFacts]]))
+export async function announceModel(
+  registry: FleetRegistry,
+  { alias, facts }: FakeModel = fakeEmbedder,
+): Promise<void> {
+  const models = { [alias]: { chunksDone: 0, itemsDone: 0 } }
+  await registry.announce({ id: `w-${alias}`, startedAtMs: Date.now(), models }, new Map([[alias, facts]]))
 }

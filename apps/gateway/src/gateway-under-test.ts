@@ -5,6 +5,10 @@ import { type Gateway, type GatewayOverrides, startGateway } from './start-gatew
 
 export const model = 'all-MiniLM-L6-v2'
 const millraceJson = new URL('../../../millrace.json', import.meta.url).pathname
+/** A fleet with a model of every task. */
+export const everyTask = {
+  MILLRACE_CONFIG: new URL('../../../models/fixtures/millrace.json', import.meta.url).pathname,
+}
 
 type Settings = Record<string, string>
 

@@ -147,6 +147,7 @@ describe('what is served beside', () => {
     expect(Object.keys(document.paths).sort()).toEqual([
       '/livez',
       '/readyz',
+      '/v1/classify',
       '/v1/embeddings',
       '/v1/jobs',
       '/v1/jobs/{id}',
@@ -155,6 +156,7 @@ describe('what is served beside', () => {
       '/v1/jobs/{id}/retry',
       '/v1/jobs/{id}/webhook/redeliver',
       '/v1/models',
+      '/v1/rerank',
     ])
     const statuses = Object.keys(document.paths['/v1/jobs'].post.responses)
     const refusals = ['400', '401', '403', '404', '410', '413', '415', '422', '429', '500', '503']

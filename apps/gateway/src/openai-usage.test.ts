@@ -5,6 +5,7 @@ import { TokenCounts } from './openai-usage.js'
 function counted() {
   const asked: string[] = []
   const counts = new TokenCounts({
+    maxTokens: 100_000,
     count(text) {
       asked.push(text)
       return text.length

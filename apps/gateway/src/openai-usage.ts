@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { TextTokenizer } from '@millrace/tokenizer'
+import { tokensGiven } from './token-counter.js'
 
 /** Characters counted in one turn of the event loop: others wait some 5 ms for us. */
 const turnChars = 4096
@@ -12,12 +13,12 @@ const rememberedTextChars = 1024
 const rememberedChars = 1 << 20
 
 export class TokenCounts {
-  readonly #tokenizer: Pick<TextTokenizer, 'count'>
+  readonly #tokenizer: Pick<TextTokenizer, 'count' | 'maxTokens'>
   /** Least recently asked for first. */
   readonly #known = new Map<string, number>()
   #chars = 0
 
-  constructor(tokenizer: Pick<TextTokenizer, 'count'>) {
+  constructor(tokenizer: Pick<TextTokenizer, 'count' | 'maxTokens'>) {
     this.#tokenizer = tokenizer
   }
 
@@ -40,7 +41,7 @@ export class TokenCounts {
   }
 
   #count(input: string): number {
-    const tokens = this.#tokenizer.count(input)
+    const tokens = tokensGiven(this.#tokenizer, input)
     if (input.length <= rememberedTextChars) this.#remember(input, tokens)
     return tokens
   }

@@ -142,7 +142,7 @@ describe('the official client', () => {
 
   test('gets the text’s own embedding for its token ids, with and without the special ones', async () => {
     const text = freshText()
-    const framed = [...tokenizer.encode(text, { truncate: false })]
+    const framed = [...tokenizer.encode(text, { truncate: false }).ids]
     const bare = framed.slice(1, -1)
     const [ofText] = await embed(text)
     const answer = await site.client.embeddings.create({ model, input: [bare, framed] })

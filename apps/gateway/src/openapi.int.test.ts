@@ -1,17 +1,21 @@
 /** The API description, held against the gateway that gives it. */
 import {
+  classificationListSchema,
+  classifySchema,
   createEmbeddingsSchema,
   embeddingListSchema,
   jobListSchema,
   jobSchema,
   modelListSchema,
+  rerankListSchema,
+  rerankSchema,
   submitJobSchema,
 } from '@millrace/contracts'
 import { eventually } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { z } from 'zod'
-import { FakeWorker } from './fake-worker.js'
-import { bodyOf, GatewayUnderTest, model } from './gateway-under-test.js'
+import { FakeWorker, fakeClassifier, fakeReranker } from './fake-worker.js'
+import { bodyOf, everyTask, GatewayUnderTest, model } from './gateway-under-test.js'
 import { EventStream } from './read-event-stream.js'
 import { tags } from './routes/answers.js'
 
@@ -43,12 +47,15 @@ interface Document {
 
 let site: GatewayUnderTest
 let worker: FakeWorker
+let others: FakeWorker[]
 let document: Document
 let operations: { name: string; method: string; path: string; operation: Operation }[]
 
 beforeAll(async () => {
-  site = await GatewayUnderTest.start()
-  worker = await FakeWorker.start(site.queue.url)
+  site = await GatewayUnderTest.start(everyTask)
+  const { url } = site.queue
+  worker = await FakeWorker.start(url)
+  others = await Promise.all([fakeClassifier, fakeReranker].map((one) => FakeWorker.start(url, one)))
   document = await bodyOf(await site.call('/openapi.json'))
   operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
@@ -61,6 +68,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await worker?.stop()
+  await Promise.all((others ?? []).map((other) => other.stop()))
   await site?.stop()
 })
 
@@ -68,9 +76,13 @@ afterAll(async () => {
 const schemas: Record<string, z.ZodType> = {
   SubmitJob: submitJobSchema,
   CreateEmbeddings: createEmbeddingsSchema,
+  Classify: classifySchema,
+  Rerank: rerankSchema,
   Job: jobSchema,
   JobList: jobListSchema,
   EmbeddingList: embeddingListSchema,
+  ClassificationList: classificationListSchema,
+  RerankList: rerankListSchema,
   ModelList: modelListSchema,
 }
 const examplesOf = ({ example, examples }: MediaType): unknown[] => [
@@ -89,11 +101,13 @@ describe('every route', () => {
       'GET /v1/jobs/{id}',
       'GET /v1/jobs/{id}/events',
       'GET /v1/models',
+      'POST /v1/classify',
       'POST /v1/embeddings',
       'POST /v1/jobs',
       'POST /v1/jobs/{id}/cancel',
       'POST /v1/jobs/{id}/retry',
       'POST /v1/jobs/{id}/webhook/redeliver',
+      'POST /v1/rerank',
       'PUT /v1/jobs/{id}',
     ])
     expect(document.tags).toEqual(tags)

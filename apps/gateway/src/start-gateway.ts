@@ -166,10 +166,10 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
 /** Only of models whose files are here; without them the worker alone finds out what is too long. */
 async function loadTokenizers(config: Config, emit: Emit): Promise<Map<string, TextTokenizer>> {
   const tokenizers = new Map<string, TextTokenizer>()
-  for (const { alias, dir } of config.models.values()) {
+  for (const { alias, dir, task } of config.models.values()) {
     if (dir === null) continue
     try {
-      tokenizers.set(alias, await loadTextTokenizer(dir))
+      tokenizers.set(alias, await loadTextTokenizer(dir, task))
     } catch (error) {
       const fault = error instanceof Error ? error : new Error(String(error))
       emit({ type: 'tokenizer-missing', model: alias, error: fault })

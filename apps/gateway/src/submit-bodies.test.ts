@@ -29,7 +29,7 @@ test('what is not said has its default', () => {
   expect(parse({ model, input: 'a' })).toEqual({
     model,
     input: 'a',
-    options: { encoding: 'float', truncate: false },
+    options: { truncate: false },
     priority: 0,
     metadata: {},
   } satisfies SubmitJob)

@@ -1,7 +1,8 @@
 /** Bodies of submits, parsed and checked by their schema. A hot one is parsed once: the same text means the same. */
-import { MillraceError, type SubmitJob, submitJobSchema } from '@millrace/contracts'
+import { type SubmitJob, submitJobSchema } from '@millrace/contracts'
 import { LRUCache } from 'lru-cache'
 import { invalidRequest } from './invalid-request.js'
+import { parseJson } from './json-body.js'
 import { refuseWide } from './refuse-wide.js'
 
 /** Longer bodies are seldom hot, and would push out many that are. */
@@ -27,13 +28,7 @@ export class SubmitBodies {
 }
 
 function parseBody(text: string): SubmitJob {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-    throw new MillraceError('malformed_json', error.message.replace(/, ".*$/s, ''), { cause: error })
-  }
+  const json = parseJson(text)
   refuseWide(json, 'inputs')
   const parsed = submitJobSchema.safeParse(json)
   if (parsed.success) return parsed.data

@@ -9,7 +9,7 @@
  * A request that may be sent again names its job's id; a repeat finds the first one's job and changes nothing.
  */
 import { keyMaker, type ResultCache } from '@millrace/cache'
-import type { EmbeddingOptions, Metadata, ModelFacts, Task, Webhook } from '@millrace/contracts'
+import type { Metadata, ModelFacts, Task, Webhook } from '@millrace/contracts'
 import {
   type ChunkQueues,
   freshProgress,
@@ -33,12 +33,15 @@ import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
 import { newJobId } from './job-id.js'
 
+/** `truncate` decides the results; the others how they are written out. */
+export type SubmitOptions = Pick<JobIdentity, 'truncate' | 'encoding' | 'topK' | 'rawScores'>
+
 export interface SubmitRequest {
   model: string
   task: Task
   inputs: readonly string[]
   single: boolean
-  options: EmbeddingOptions
+  options: SubmitOptions
   priority: number
   metadata: Metadata
   webhook: Webhook | null
@@ -227,7 +230,6 @@ function newFacts(
 /** What every job says of itself. */
 function identityOf(request: SubmitRequest, slots: readonly number[], { now }: SubmitContext): JobIdentity {
   const { model, single, options, requestId, tenant, scope, priority, metadata, repeatable } = request
-  const { encoding, truncate } = options
   return {
     id: repeatable?.id ?? newJobId(),
     model,
@@ -235,8 +237,7 @@ function identityOf(request: SubmitRequest, slots: readonly number[], { now }: S
     scope,
     requestId,
     single,
-    encoding,
-    truncate,
+    ...options,
     slots,
     priority,
     metadata,

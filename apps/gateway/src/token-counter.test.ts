@@ -1,6 +1,6 @@
-import { loadTextTokenizer } from '@millrace/tokenizer'
-import { expect, test } from 'vitest'
-import { TokenCounter } from './token-counter.js'
+import { loadTextTokenizer, writePair, writeTokenIds } from '@millrace/tokenizer'
+import { describe, expect, test } from 'vitest'
+import { TokenCounter, tokensGiven } from './token-counter.js'
 
 const tokenizer = await loadTextTokenizer(
   new URL('../../../models/all-MiniLM-L6-v2', import.meta.url).pathname,
@@ -48,4 +48,47 @@ test('it asks for a rest after a few thousand characters', async () => {
   expect(counter.needsRest).toBe(true)
   await counter.rest()
   expect(counter.needsRest).toBe(false)
+})
+
+describe('pairs', async () => {
+  const pairs = await loadTextTokenizer(
+    new URL('../../../models/fixtures/tiny-reranker', import.meta.url).pathname,
+    'rerank',
+  )
+  const words = (count: number) => 'the '.repeat(count)
+  const noSpace = (count: number) => 'x'.repeat(count)
+
+  test.each([
+    ['that just fit', words(30), words(31)],
+    ['one token too long', words(31), words(31)],
+    ['of a short and a long text', 'the', words(5000)],
+    ['of a long and a short text', words(5000), 'the'],
+    ['of two long texts', words(5000), words(5000)],
+    ['of two endless words', noSpace(5000), noSpace(5000)],
+    ['of an endless word and words', noSpace(5000), words(58)],
+    ['of much white space', ' '.repeat(5000), ' '.repeat(5000)],
+  ])('%s: the verdict is that of a full count', (_name, first, second) => {
+    const pair = writePair({ first, second })
+    const fault = new TokenCounter(pairs).faultOf(pair)
+    expect(fault?.code).toBe(pairs.count(pair) > pairs.maxTokens ? 'input_too_long' : undefined)
+    expect(tokensGiven(pairs, pair)).toBe(Math.min(pairs.count(pair), pairs.maxTokens))
+  })
+
+  test('that are far too long are told by their beginnings', () => {
+    let counted = 0
+    const count = (text: string) => {
+      counted += text.length
+      return pairs.count(text)
+    }
+    const pair = writePair({ first: words(20_000), second: words(20_000) })
+    expect(new TokenCounter({ ...pairs, count }).faultOf(pair)?.code).toBe('input_too_long')
+    expect(tokensGiven({ ...pairs, count }, pair)).toBe(64)
+    expect(counted).toBeLessThan(3000)
+  })
+})
+
+test('token ids are given as they are, however long their list reads', () => {
+  const ids = writeTokenIds(Array(250).fill(30_521))
+  expect(tokensGiven(tokenizer, ids)).toBe(252)
+  expect(tokensGiven(tokenizer, writeTokenIds(Array(600).fill(7)))).toBe(256)
 })

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FieldError } from '@millrace/contracts'
-import type { TextTokenizer } from '@millrace/tokenizer'
+import { isPair, isTokenIds, readPair, type TextTokenizer, writePair } from '@millrace/tokenizer'
 
 /** A text of fewer characters than tokens are left beside these cannot be too long. */
 const specialTokens = 2
@@ -58,8 +58,16 @@ export class TokenCounter {
   }
 }
 
+/** How many tokens of a text the model is given, special ones included: what is longer than it takes is cut or fails. */
+export function tokensGiven(tokenizer: Pick<TextTokenizer, 'count' | 'maxTokens'>, text: string): number {
+  const { maxTokens } = tokenizer
+  const prefix = isTokenIds(text) ? undefined : prefixOf(text, maxTokens)
+  if (prefix && tokenizer.count(prefix.text) > prefix.moreThan) return maxTokens
+  return Math.min(tokenizer.count(text), maxTokens)
+}
+
 function tooLong(tokens: string, maxTokens: number): Omit<FieldError, 'path'> {
-  const detail = `${tokens} tokens; this model takes at most ${maxTokens} (or set options.truncate)`
+  const detail = `${tokens} tokens; this model takes at most ${maxTokens} (or set truncate)`
   return { code: 'input_too_long', detail }
 }
 
@@ -68,9 +76,22 @@ function tooLong(tokens: string, maxTokens: number): Omit<FieldError, 'path'> {
  * the text's own first tokens; cut inside a word, its last piece may have more tokens than the word would.
  */
 function prefixOf(text: string, maxTokens: number): { text: string; moreThan: number } | undefined {
+  if (isPair(text)) return pairPrefixOf(text, maxTokens)
   const limit = maxTokens * prefixCharsPerToken
   if (text.length <= limit) return undefined
   const space = text.lastIndexOf(' ', limit)
   if (space > limit / 2) return { text: text.slice(0, space), moreThan: maxTokens }
   return { text: text.slice(0, limit), moreThan: maxTokens * 2 }
+}
+
+/** The same of a pair: a beginning of each text. */
+function pairPrefixOf(pair: string, maxTokens: number): { text: string; moreThan: number } | undefined {
+  const { first, second } = readPair(pair)
+  const [a, b] = [prefixOf(first, maxTokens), prefixOf(second, maxTokens)]
+  if (!a && !b) return undefined
+  return {
+    text: writePair({ first: a?.text ?? first, second: b?.text ?? second }),
+    // Of two that are cut inside a word each may have gained some tokens by it.
+    moreThan: Math.max(a?.moreThan ?? 0, b?.moreThan ?? 0) * (a && b ? 2 : 1),
+  }
 }

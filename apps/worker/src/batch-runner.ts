@@ -3,8 +3,8 @@
  * and one more ready; nothing waits while one is idle. Knows nothing of requests, and takes no claims: it ends them.
  */
 import type { Batch, MicroBatcher } from '@millrace/batching'
-import { encodeError, encodeVector } from '@millrace/cache'
-import { MillraceError } from '@millrace/contracts'
+import { encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
+import { MillraceError, type ModelFacts } from '@millrace/contracts'
 import type { BatchOutcome, LoadedModel } from '@millrace/model'
 import type { Claims } from './claims.js'
 import type { Emit } from './events.js'
@@ -40,7 +40,7 @@ export class BatchRunner {
     const { model, batcher } = this.#options
     const startedMs = performance.now()
     try {
-      item.encoded = { ids: model.tokenizer.encode(item.input, { truncate: item.truncate }) }
+      item.encoded = model.tokenizer.encode(item.input, { truncate: item.truncate })
       item.tokenizeMs = performance.now() - startedMs
       batcher.add(item, item.encoded.ids.length)
     } catch (error) {
@@ -89,7 +89,7 @@ export class BatchRunner {
           onRoom()
         })
       emit({ type: 'batch-done', model: alias, items: count, realTokens, paddedTokens, predictMs, reason })
-      const results = outcomes.map(bytesOf)
+      const results = outcomes.map((outcome) => bytesOf(outcome, model.facts))
       // Only answers are shared: a failure may be this worker's own.
       const answers = results.flatMap((value, i) => {
         const key = keys[i]
@@ -110,6 +110,14 @@ export class BatchRunner {
   }
 }
 
-function bytesOf(outcome: BatchOutcome['outcomes'][number]): Buffer {
-  return outcome.ok ? encodeVector(outcome.vector) : encodeError(outcome.error)
+function bytesOf(outcome: BatchOutcome['outcomes'][number], facts: ModelFacts): Buffer {
+  if (!outcome.ok) return encodeError(outcome.error)
+  switch (facts.task) {
+    case 'feature-extraction':
+      return encodeVector(outcome.vector)
+    case 'text-classification':
+      return encodeLabels(facts.labels, outcome.vector)
+    case 'rerank':
+      return encodeScore(outcome.vector[0] ?? Number.NaN)
+  }
 }

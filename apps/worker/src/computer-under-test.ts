@@ -1,7 +1,7 @@
 /** For the tests of ItemComputer: one whose model and claims answer when a test says so. Never built. */
 import { MicroBatcher } from '@millrace/batching'
 import { decodeResult, type GetOrClaim } from '@millrace/cache'
-import { MillraceError } from '@millrace/contracts'
+import { MillraceError, type ModelFacts } from '@millrace/contracts'
 import type { BatchOutcome, EncodedItem, LoadedModel } from '@millrace/model'
 import { expect } from 'vitest'
 import type { Claims } from './claims.js'
@@ -11,7 +11,16 @@ import type { ItemInFlight, ItemRequest } from './items-in-flight.js'
 export const request = (input: string): ItemRequest => ({ key: `key of ${input}`, input, truncate: false })
 export const numberOf = (bytes: Buffer) => {
   const result = decodeResult(bytes)
-  return result.kind === 'vector' ? result.values[0] : result.error.code
+  return result.kind === 'vector' ? result.values[0] : result.kind === 'error' ? result.error.code : undefined
+}
+
+const embeddingFacts: ModelFacts = {
+  task: 'feature-extraction',
+  version: 'v1',
+  dtype: 'q8',
+  dimensions: 1,
+  max_tokens: 8,
+  batching: { mode: 'batched', probe_difference: 0 },
 }
 
 /**
@@ -30,6 +39,7 @@ export function computerUnderTest(
   const released: string[] = []
   let lost: Error | undefined
   const model: Partial<LoadedModel> = {
+    facts: embeddingFacts,
     slots: 2,
     tokenizer: {
       maxTokens: 8,
@@ -37,7 +47,7 @@ export function computerUnderTest(
       count: (text: string) => text.length,
       encode: (text: string) => {
         if (text.length > 8) throw new MillraceError('input_too_long', 'too long')
-        return new Int32Array(text.length)
+        return { ids: new Int32Array(text.length) }
       },
     },
     runBatch: (items) =>

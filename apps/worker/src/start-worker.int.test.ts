@@ -71,7 +71,7 @@ beforeAll(async () => {
     options: { truncate: false },
   })
   const tokenizer = await loadTextTokenizer(join(root, 'models', alias))
-  idsOf = (text) => tokenizer.encode(text, { truncate: false }).join(' ')
+  idsOf = (text) => tokenizer.encode(text, { truncate: false }).ids.join(' ')
 })
 afterAll(async () => {
   await rm(join(folder, 'hold'), { force: true })

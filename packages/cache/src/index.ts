@@ -2,9 +2,12 @@ export { type ContentKeyParts, contentKey, keyMaker } from './content-key.js'
 export {
   decodeResult,
   encodeError,
+  encodeLabels,
+  encodeScore,
   encodeVector,
   type ItemResult,
   isErrorResult,
+  isVectorResult,
   vectorBytes,
 } from './item-result.js'
 export {

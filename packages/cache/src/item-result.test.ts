@@ -3,9 +3,12 @@ import { describe, expect, it } from 'vitest'
 import {
   decodeResult,
   encodeError,
+  encodeLabels,
+  encodeScore,
   encodeVector,
   isErrorResult,
   isResult,
+  isVectorResult,
   vectorBytes,
 } from './item-result.js'
 
@@ -36,6 +39,37 @@ describe('item result bytes', () => {
       kind: 'error',
       error: { code: 'input_too_long', detail: 'naïve — 300 tokens' },
     })
+  })
+
+  it('gives back labels with their scores, whatever the names are', () => {
+    const label = fc.tuple(fc.string({ unit: 'grapheme' }), fc.float())
+    fc.assert(
+      fc.property(fc.array(label, { minLength: 1, maxLength: 20 }), fc.nat(3), (pairs, shift) => {
+        const labels = pairs.map(([name]) => name)
+        const scores = Float32Array.from(pairs, ([, score]) => score)
+        const bytes = encodeLabels(labels, scores)
+        const moved = Buffer.concat([Buffer.alloc(shift), bytes]).subarray(shift)
+        expect(decodeResult(moved)).toEqual({ kind: 'labels', labels, scores })
+        expect(isVectorResult(bytes) || isErrorResult(bytes)).toBe(false)
+      }),
+    )
+  })
+
+  it('refuses to name more or fewer scores than there are', () => {
+    expect(() => encodeLabels(['a'], new Float32Array(2))).toThrow('2 scores of 1 labels')
+  })
+
+  it('gives back a score, and keeps it apart from a vector of one number', () => {
+    const bytes = encodeScore(-2.5)
+    expect(decodeResult(bytes)).toEqual({ kind: 'score', score: -2.5 })
+    expect(isVectorResult(bytes)).toBe(false)
+    expect(isVectorResult(encodeVector(new Float32Array([-2.5])))).toBe(true)
+    expect(isResult(Buffer.concat([bytes, Buffer.alloc(1)]))).toBe(false)
+  })
+
+  it('refuses labels whose names were cut off', () => {
+    const bytes = encodeLabels(['a', 'b'], new Float32Array(2))
+    expect(isResult(bytes.subarray(0, 8 + 2 * 4))).toBe(false)
   })
 
   it('refuses bytes of another version, cut short, or of another origin', () => {

@@ -26,6 +26,7 @@ export const errorCodes = {
   body_too_large: { status: 413, title: 'The body is larger than allowed', retryable: false },
   unsupported_media_type: { status: 415, title: 'The body must be application/json', retryable: false },
   empty_input: { status: 422, title: 'An input is empty', retryable: false },
+  wrong_task: { status: 422, title: 'This model is of another task', retryable: false },
   invalid_input: { status: 422, title: 'An input cannot be used by this model', retryable: false },
   input_too_long: { status: 422, title: 'An input is longer than the model takes', retryable: false },
   too_many_items: { status: 422, title: 'The job holds more items than allowed', retryable: false },

@@ -1,5 +1,6 @@
 /** A job as it travels over HTTP: what is submitted and what is answered. */
 import { z } from 'zod'
+import type { Task } from './model.js'
 import { errorCodeSchema } from './problem.js'
 import { deliverySchema, webhookEventSchema, webhookSchema } from './webhook.js'
 
@@ -13,17 +14,49 @@ export function isTerminal(status: JobStatus): status is TerminalStatus {
 
 export const encodings = ['float', 'base64'] as const
 
-/** Options of the embedding task. Only `truncate` decides a result, so only it is part of the content key. */
-export const embeddingOptionsSchema = z
+export type Encoding = (typeof encodings)[number]
+
+/**
+ * Options of a job. Which of them fit is the task's matter (`optionsOfTask`). Only `truncate` decides a result, so only
+ * it is part of the content key; the others decide how a result is written out.
+ */
+export const jobOptionsSchema = z
   .strictObject({
+    truncate: z.boolean().default(false).describe('Cut an input that is too long instead of refusing it'),
     encoding: z
       .enum(encodings)
-      .default('float')
-      .describe('`float`: a JSON array of numbers; `base64`: little-endian float32 bytes'),
-    truncate: z.boolean().default(false).describe('Cut an input that is too long instead of refusing it'),
+      .optional()
+      .describe(
+        'feature-extraction: `float` (default), a JSON array of numbers; `base64`, little-endian float32 bytes',
+      ),
+    top_k: z
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .describe('text-classification: only so many labels, the best; all by default'),
+    raw_scores: z
+      .boolean()
+      .optional()
+      .describe("rerank: the model's own number instead of its sigmoid, which lies between 0 and 1"),
   })
-  .meta({ id: 'EmbeddingOptions' })
-export type EmbeddingOptions = z.infer<typeof embeddingOptionsSchema>
+  .meta({ id: 'JobOptions' })
+export type JobOptions = z.infer<typeof jobOptionsSchema>
+
+export const optionsOfTask = {
+  'feature-extraction': ['truncate', 'encoding'],
+  'text-classification': ['truncate', 'top_k'],
+  rerank: ['truncate', 'raw_scores'],
+} as const satisfies Record<Task, readonly (keyof JobOptions)[]>
+
+/** An input of a rerank model: how well does the text answer the query? */
+export const queryAndTextSchema = z
+  .strictObject({ query: z.string(), text: z.string() })
+  .meta({ id: 'QueryAndText' })
+export type QueryAndText = z.infer<typeof queryAndTextSchema>
+export type JobInput = string | QueryAndText
+
+const inputShapes = 'a string or, for a rerank model, { query, text }'
 
 /** A client's own words about a job: kept beside it, answered with it, never looked into. */
 export const metadataSchema = z
@@ -34,26 +67,49 @@ export type Metadata = z.infer<typeof metadataSchema>
 const dayMs = 86_400_000
 const maxNamedInputs = 32
 
-/** An array of strings. Its faults are counted: zod would name each of two million numbers, for seconds. */
+/** An array of inputs. Its faults are counted: zod would name each of two million numbers, for seconds. */
 const inputsSchema = z
   .array(z.unknown())
   .superRefine((inputs, context) => {
     for (let i = 0, named = 0; i < inputs.length && named < maxNamedInputs; i++) {
-      if (typeof inputs[i] === 'string') continue
+      if (isJobInput(inputs[i])) continue
       named += 1
-      context.addIssue({ code: 'custom', path: [i], message: 'Invalid input: expected string' })
+      context.addIssue({ code: 'custom', path: [i], message: `Invalid input: expected ${inputShapes}` })
     }
   })
-  .transform((inputs) => inputs as string[])
-  .meta({ type: 'array', items: { type: 'string' } })
+  .transform((inputs) => inputs as JobInput[])
+  .meta({
+    type: 'array',
+    items: {
+      anyOf: [
+        { type: 'string' },
+        {
+          type: 'object',
+          properties: { query: { type: 'string' }, text: { type: 'string' } },
+          required: ['query', 'text'],
+          additionalProperties: false,
+        },
+      ],
+    },
+  })
+
+/** By hand: of an object with a million fields zod would name each. */
+function isJobInput(input: unknown): input is JobInput {
+  if (typeof input === 'string') return true
+  if (typeof input !== 'object' || input === null || !('query' in input) || !('text' in input)) return false
+  return typeof input.query === 'string' && typeof input.text === 'string' && Object.keys(input).length === 2
+}
 
 /** The shape only: how many items a job may hold is configuration, so the gateway checks that. */
 export const submitJobSchema = z
   .strictObject({
     model: z.string().min(1).max(200).describe('An alias from `GET /v1/models`'),
-    input: z.string().optional().describe('One input; the output is then one result'),
+    input: z
+      .union([z.string(), queryAndTextSchema], { error: `Invalid input: expected ${inputShapes}` })
+      .optional()
+      .describe('One input; the output is then one result'),
     inputs: inputsSchema.optional().describe('Many inputs; the output is then an array in the same order'),
-    options: embeddingOptionsSchema.prefault({}),
+    options: jobOptionsSchema.prefault({}),
     priority: z
       .number()
       .int()
@@ -93,7 +149,19 @@ export const embeddingSchema = z
   .union([z.array(z.number()), z.string()])
   .describe('An array of numbers, or base64 of little-endian float32')
 
-export const itemOutputSchema = z.union([embeddingSchema, itemErrorSchema])
+export const labelScoreSchema = z.object({ label: z.string(), score: z.number() }).meta({ id: 'LabelScore' })
+export type LabelScore = z.infer<typeof labelScoreSchema>
+
+export const itemOutputSchema = z
+  .union([
+    embeddingSchema,
+    z.array(labelScoreSchema),
+    z.object({ score: z.number() }).meta({ id: 'Score' }),
+    itemErrorSchema,
+  ])
+  .describe(
+    'feature-extraction: an embedding; text-classification: labels, best first; rerank: a score; or the error of this item',
+  )
 
 export const jobSchema = z
   .object({

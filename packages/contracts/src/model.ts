@@ -1,23 +1,36 @@
 /** What a fleet says of its models: the entries of `GET /v1/models` and what a worker announces. */
 import { z } from 'zod'
 
-export const tasks = ['feature-extraction'] as const
+export const tasks = ['feature-extraction', 'text-classification', 'rerank'] as const
 export type Task = (typeof tasks)[number]
 
-/** What a loaded model is, as its workers found it. `version` is part of every content key. */
-export const modelFactsSchema = z.object({
+const commonFacts = z.object({
   version: z.string().describe('Digest over source, revision, file digests, dtype and pooling'),
-  task: z.enum(tasks),
   dtype: z.string(),
-  dimensions: z.number().int().positive(),
   max_tokens: z.number().int().positive(),
   batching: z.object({
     mode: z
       .enum(['batched', 'one_at_a_time'])
       .describe('`one_at_a_time` where the self-test found that company changes an answer'),
-    probe_difference: z.number().describe('Largest difference between a vector alone and in a mixed batch'),
+    probe_difference: z.number().describe('Largest difference between a result alone and in a mixed batch'),
   }),
 })
+
+/** What a loaded model is, as its workers found it. `version` is part of every content key. */
+export const modelFactsSchema = z.discriminatedUnion('task', [
+  commonFacts.extend({
+    task: z.literal('feature-extraction'),
+    dimensions: z.number().int().positive().describe('Numbers of an embedding'),
+  }),
+  commonFacts.extend({
+    task: z.literal('text-classification'),
+    labels: z.array(z.string()).min(1).describe("In the model's own order"),
+    multi_label: z
+      .boolean()
+      .describe('Each label is scored by itself; otherwise the scores of all labels add up to 1'),
+  }),
+  commonFacts.extend({ task: z.literal('rerank') }),
+])
 export type ModelFacts = z.infer<typeof modelFactsSchema>
 
 export const modelSchema = z

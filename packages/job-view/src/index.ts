@@ -1,2 +1,3 @@
 export { type JobWithoutOutput, knownJobText, type QueueEstimate, storedJobText, viewOf } from './job-view.js'
-export { itemErrorText, ResultTexts } from './vector-json.js'
+export { rankedLabels, scoreNumber } from './scores.js'
+export { itemErrorText, type ResultForm, ResultTexts } from './vector-json.js'

@@ -2,7 +2,7 @@
 import { decodeResult } from '@millrace/cache'
 import type { Delivery, ItemError, Job } from '@millrace/contracts'
 import type { JobIdentity, KnownJob, StoredJob } from '@millrace/jobs'
-import { itemErrorText, type ResultTexts } from './vector-json.js'
+import { itemErrorText, type ResultForm, type ResultTexts } from './vector-json.js'
 
 /** What the queue looks like from here, for a job that waits. */
 export interface QueueEstimate {
@@ -107,14 +107,14 @@ function withOutput(view: JobWithoutOutput, output: string): string {
 }
 
 function outputText(
-  job: Pick<StoredJob, 'single' | 'slots' | 'encoding'>,
+  job: Pick<StoredJob, 'single' | 'slots'> & ResultForm,
   results: ReadonlyMap<number, Buffer>,
   texts: ResultTexts,
   absent: ItemError,
 ): string {
   const items = job.slots.map((slot) => {
     const bytes = results.get(slot)
-    return bytes ? texts.textOf(bytes, job.encoding) : itemErrorText(absent)
+    return bytes ? texts.textOf(bytes, job) : itemErrorText(absent)
   })
   return job.single ? (items[0] ?? 'null') : `[${items.join(',')}]`
 }

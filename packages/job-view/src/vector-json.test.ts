@@ -1,22 +1,24 @@
-import { encodeError, encodeVector } from '@millrace/cache'
+import { encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { rankedLabels } from './scores.js'
 import { ResultTexts } from './vector-json.js'
 
 test('what JSON cannot say is null', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([Number.NaN, Number.POSITIVE_INFINITY, 1]))
-  expect(texts.textOf(vector, 'float')).toBe('[null,null,1]')
+  expect(texts.textOf(vector, { encoding: 'float' })).toBe('[null,null,1]')
 })
 
 test('a result is numbers, base64 of little-endian float32, or its error', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([0.1, -0.25, 0, 1]))
-  expect(texts.textOf(vector, 'float')).toBe('[0.1,-0.25,0,1]')
-  const bytes = Buffer.from(JSON.parse(texts.textOf(vector, 'base64')), 'base64')
+  expect(texts.textOf(vector, { encoding: 'float' })).toBe('[0.1,-0.25,0,1]')
+  const bytes = Buffer.from(JSON.parse(texts.textOf(vector, { encoding: 'base64' })), 'base64')
   expect([0, 4, 8, 12].map((at) => bytes.readFloatLE(at))).toEqual([Math.fround(0.1), -0.25, 0, 1])
   const failed = encodeError({ code: 'input_too_long', detail: '300 tokens' })
   for (const encoding of ['float', 'base64'] as const) {
-    expect(JSON.parse(texts.textOf(failed, encoding))).toEqual({
+    expect(JSON.parse(texts.textOf(failed, { encoding }))).toEqual({
       error: { code: 'input_too_long', detail: '300 tokens' },
     })
   }
@@ -26,8 +28,50 @@ test('one result asked for in both encodings keeps each', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([1]))
   expect([
-    texts.textOf(vector, 'float'),
-    texts.textOf(vector, 'base64'),
-    texts.textOf(vector, 'float'),
+    texts.textOf(vector, { encoding: 'float' }),
+    texts.textOf(vector, { encoding: 'base64' }),
+    texts.textOf(vector, { encoding: 'float' }),
   ]).toEqual(['[1]', '"AACAPw=="', '[1]'])
+})
+
+test('labels come best first, as many as were asked for', () => {
+  const texts = new ResultTexts(1 << 20)
+  const bytes = encodeLabels(['low', 'hi "gh"', 'mid'], new Float32Array([0.1, 0.7, 0.2]))
+  const all = [
+    { label: 'hi "gh"', score: 0.7 },
+    { label: 'mid', score: 0.2 },
+    { label: 'low', score: 0.1 },
+  ]
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float' }))).toEqual(all)
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 2 }))).toEqual(all.slice(0, 2))
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 99 }))).toEqual(all)
+})
+
+test('every ranking holds every label once, and no label stands behind a worse one', () => {
+  const scores = fc.array(fc.float({ noNaN: true }), { minLength: 1, maxLength: 30 })
+  fc.assert(
+    fc.property(scores, (given) => {
+      const labels = given.map((_, at) => `label ${at}`)
+      const ranked = rankedLabels(labels, Float32Array.from(given))
+      expect(ranked.map(({ label }) => label).toSorted()).toEqual(labels.toSorted())
+      for (const [at, one] of ranked.entries()) {
+        expect(one.score).toBeLessThanOrEqual(ranked[at - 1]?.score ?? Number.POSITIVE_INFINITY)
+      }
+    }),
+  )
+})
+
+test('a score is the sigmoid of its logit, or the logit itself', () => {
+  const texts = new ResultTexts(1 << 20)
+  const scoreOf = (logit: number, rawScores?: boolean) =>
+    JSON.parse(
+      texts.textOf(encodeScore(logit), {
+        encoding: 'float',
+        ...(rawScores === undefined ? {} : { rawScores }),
+      }),
+    ).score
+  expect(scoreOf(0)).toBe(0.5)
+  expect(scoreOf(-2)).toBeCloseTo(1 / (1 + Math.exp(2)), 7)
+  expect(scoreOf(-2, true)).toBe(-2)
+  expect([scoreOf(-200), scoreOf(200)]).toEqual([0, 1])
 })

@@ -1,9 +1,12 @@
 /** Result bytes as JSON text. The text of a vector is kept beside the cache: a hot text is written out once. */
-import { decodeResult, isErrorResult, vectorBytes } from '@millrace/cache'
-import { type EmbeddingOptions, type ItemError, shortFloat } from '@millrace/contracts'
+import { decodeResult, isVectorResult, vectorBytes } from '@millrace/cache'
+import { type ItemError, shortFloat } from '@millrace/contracts'
+import type { JobIdentity } from '@millrace/jobs'
 import { LRUCache } from 'lru-cache'
+import { rankedLabels, scoreNumber } from './scores.js'
 
-type Encoding = EmbeddingOptions['encoding']
+/** How a client wants results written out. */
+export type ResultForm = Pick<JobIdentity, 'encoding' | 'topK' | 'rawScores'>
 
 export class ResultTexts {
   /** By the bytes' identity: the result cache hands out the same Buffer for as long as it holds it. */
@@ -16,10 +19,13 @@ export class ResultTexts {
     })
   }
 
-  /** The JSON of one item's result: numbers, a base64 string, or `{ "error": ... }`. */
-  textOf(bytes: Buffer, encoding: Encoding): string {
-    if (isErrorResult(bytes)) return errorText(bytes)
-    if (encoding === 'base64') return `"${vectorBytes(bytes).toString('base64')}"`
+  /**
+   * The JSON of one item's result: numbers or a base64 string; `[{ "label": ..., "score": ... }]`; `{ "score": ... }`; or
+   * `{ "error": ... }`.
+   */
+  textOf(bytes: Buffer, form: ResultForm): string {
+    if (!isVectorResult(bytes)) return smallText(bytes, form)
+    if (form.encoding === 'base64') return `"${vectorBytes(bytes).toString('base64')}"`
     let text = this.#texts.get(bytes)
     if (text === undefined) {
       text = numbersText(bytes)
@@ -33,15 +39,24 @@ export function itemErrorText({ code, detail }: ItemError): string {
   return JSON.stringify({ error: { code, detail } })
 }
 
-function errorText(bytes: Buffer): string {
+/** Whatever is written as fast as it is looked up. */
+function smallText(bytes: Buffer, { topK, rawScores = false }: ResultForm): string {
   const result = decodeResult(bytes)
-  if (result.kind !== 'error') throw new Error('a vector was taken for an error')
-  return itemErrorText(result.error)
+  switch (result.kind) {
+    case 'error':
+      return itemErrorText(result.error)
+    case 'labels':
+      return JSON.stringify(rankedLabels(result.labels, result.scores, topK))
+    case 'score':
+      return JSON.stringify({ score: scoreNumber(result.score, rawScores) })
+    case 'vector':
+      throw new Error('a vector was taken for something small')
+  }
 }
 
 function numbersText(bytes: Buffer): string {
   const result = decodeResult(bytes)
-  if (result.kind !== 'vector') throw new Error('an error was taken for a vector')
+  if (result.kind !== 'vector') throw new Error('something else was taken for a vector')
   const { values } = result
   const numbers = new Array<number>(values.length)
   for (let i = 0; i < values.length; i++) numbers[i] = shortFloat(values[i] ?? 0)

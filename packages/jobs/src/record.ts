@@ -22,8 +22,11 @@ export interface JobIdentity {
   requestId: string
   /** Whether the client gave `input` (one result) or `inputs` (an array). */
   single: boolean
-  encoding: 'float' | 'base64'
   truncate: boolean
+  /** How results are written out; none of it decides one. Absent: all labels, and a score between 0 and 1. */
+  encoding: 'float' | 'base64'
+  topK?: number
+  rawScores?: boolean
   /** `slots[i]` is the distinct input that item i uses; duplicates share a slot. */
   slots: readonly number[]
   priority: number

@@ -13,6 +13,8 @@ export interface ConformanceSubject {
   readonly vocabulary: number
   /** Most two vectors of one item may differ: rounding of another batch shape. */
   readonly tolerance: number
+  /** Whether the model tells the two texts of a pair apart by token types. */
+  readonly pairs?: boolean
 }
 
 export function engineConformance(name: string, subject: ConformanceSubject): void {
@@ -65,6 +67,20 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
       const reversed = await engine.run(batch.toReversed())
       for (const [place, vector] of reversed.toReversed().entries()) expectClose(vector, together[place])
     })
+
+    if (subject.pairs === true) {
+      it('token types make a difference, also among items without them', async () => {
+        const plain = item(12, 14)
+        const pair = { ...plain, typeOneFrom: 5 }
+        const other = { ...plain, typeOneFrom: 8 }
+        const [a, b, c] = await engine.run([plain, pair, other])
+        expect(a).not.toEqual(b)
+        expect(b).not.toEqual(c)
+        expectClose(a, await vectorOf(plain))
+        expectClose(b, await vectorOf(pair))
+        expectClose((await engine.run([item(31, 15), pair]))[1], b)
+      })
+    }
 
     it('the longest item the model takes gives a vector, and the shortest', async () => {
       expect((await vectorOf(item(maxTokens, 10))).every(Number.isFinite)).toBe(true)

@@ -1,14 +1,17 @@
 /**
  * The seam: what runs inside a model process. An engine loads one model, runs batches, closes. It must not know of
- * jobs, queues, caches, processes or texts: it gets token ids and gives vectors.
+ * jobs, queues, caches, processes or texts: it gets token ids and gives vectors, of an embedding or of scores.
  *
  * An engine module exports `createEngine: CreateEngine`. Every engine passes engine-conformance.ts.
  */
 import type { Task } from '@millrace/contracts'
+import type { Activation } from './activation.js'
 
 /** One input, ready for the model: token ids with the special tokens. Its cost is `ids.length`. */
 export interface EncodedItem {
   readonly ids: Int32Array
+  /** Of two texts read together: ids from this place on have the token type 1. Absent: all have type 0. */
+  readonly typeOneFrom?: number
 }
 
 export const poolingModes = ['cls', 'max', 'mean', 'mean_sqrt_len', 'lasttoken'] as const
@@ -20,13 +23,18 @@ export interface Pooling {
   readonly normalize: boolean
 }
 
+/** How a model's output becomes the vector of an item: token vectors are pooled; logits become scores. */
+export type OutputRule =
+  | { readonly kind: 'pooled'; readonly pooling: Pooling }
+  | { readonly kind: 'scores'; readonly activation: Activation }
+
 /** What an engine needs to know. Plain data: it crosses a process border. */
 export interface EngineSpec {
   /** Folder with config.json and onnx/. Nothing outside it is read, nothing is downloaded. */
   readonly dir: string
   readonly dtype: string
   readonly task: Task
-  readonly pooling: Pooling
+  readonly output: OutputRule
   readonly padTokenId: number
   /** Intra-op threads. */
   readonly threads: number

@@ -5,6 +5,7 @@ export type {
   Engine,
   EngineFacts,
   EngineSpec,
+  OutputRule,
   Pooling,
   PoolingMode,
 } from './engine.js'

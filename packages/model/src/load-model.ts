@@ -10,12 +10,12 @@ import { downloadModel } from './download-model.js'
 import type { EncodedItem, EngineSpec } from './engine.js'
 import type { ModelEvent } from './events.js'
 import { findModelFiles } from './model-files.js'
+import { readHead } from './model-head.js'
 import { ModelProcess } from './model-process.js'
 import { digestFiles, modelVersion } from './model-version.js'
 import type { BatchOutcome } from './open-batch.js'
 import { ProcessPool } from './process-pool.js'
 import { probeDifference, toleratedDifference } from './self-test.js'
-import { readSentenceSettings } from './sentence-settings.js'
 
 export interface LoadModelOptions {
   readonly alias: string
@@ -61,18 +61,18 @@ export interface LoadedModel {
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
   const { dir, source, revision } = await locate(options, on)
-  const { pooling, poolingFile } = await readSentenceSettings(dir)
+  const head = await readHead(dir, options.task)
   const files = await findModelFiles(dir, options.dtype, {
     onnx: options.engineModule === undefined,
-    poolingFile,
+    poolingFile: head.poolingFile,
   })
-  const tokenizer = await loadTextTokenizer(dir)
-  const engineModule = options.engineModule ?? builtInEngine('transformers-embedding')
+  const tokenizer = await loadTextTokenizer(dir, options.task)
+  const engineModule = options.engineModule ?? builtInEngine(head.engine)
   const spec: EngineSpec = {
     dir,
     dtype: options.dtype,
     task: options.task,
-    pooling,
+    output: head.output,
     padTokenId: tokenizer.padTokenId,
     threads: options.threads,
     options: options.engineOptions ?? {},
@@ -86,7 +86,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     on,
   })
   try {
-    const difference = await probeDifference(pool, tokenizer)
+    const difference = await probeDifference(pool, tokenizer, options.task)
     const mode = difference > toleratedDifference ? 'one_at_a_time' : 'batched'
     on({ type: 'self-test', difference, mode })
     if (mode === 'one_at_a_time') {
@@ -95,17 +95,16 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     }
     const digests = await digestFiles(dir, files)
     const facts: ModelFacts = {
+      ...head.factsOf(pool.facts?.dimensions ?? 0),
       version: modelVersion({
         source,
         revision,
         dtype: options.dtype,
-        pooling,
+        output: head.output,
         engine: basename(engineModule).replace(/\.[a-z]+$/, ''),
         files: digests,
       }),
-      task: options.task,
       dtype: options.dtype,
-      dimensions: pool.facts?.dimensions ?? 0,
       max_tokens: tokenizer.maxTokens,
       batching: { mode, probe_difference: difference },
     }
@@ -125,7 +124,9 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
 }
 
 /** Path of an engine of this package, to be given as `engineModule`. */
-export function builtInEngine(name: 'transformers-embedding' | 'fake'): string {
+export function builtInEngine(
+  name: 'transformers-embedding' | 'transformers-classification' | 'fake',
+): string {
   return createRequire(import.meta.url).resolve(`@millrace/model/engines/${name}`)
 }
 
@@ -140,7 +141,7 @@ async function locate(
 
 function refusal(alias: string, difference: number): string {
   return (
-    `The model '${alias}' gives a text another vector in a batch than alone (difference ${difference}); ` +
+    `The model '${alias}' gives a text another result in a batch than alone (difference ${difference}); ` +
     'strict batching refuses it. Use another dtype, or allow it to run one item at a time.'
   )
 }

@@ -119,7 +119,7 @@ describe('the model version', () => {
     source: 'local',
     revision: '',
     dtype: 'q8',
-    pooling: { mode: 'mean', normalize: true },
+    output: { kind: 'pooled', pooling: { mode: 'mean', normalize: true } },
     engine: 'transformers-embedding',
     files: new Map([
       ['a', '1'],
@@ -145,8 +145,9 @@ describe('the model version', () => {
     ['source', { source: 'owner/name' }],
     ['revision', { revision: 'f'.repeat(40) }],
     ['dtype', { dtype: 'fp32' }],
-    ['pooling', { pooling: { mode: 'cls', normalize: true } }],
-    ['normalising', { pooling: { mode: 'mean', normalize: false } }],
+    ['pooling', { output: { kind: 'pooled', pooling: { mode: 'cls', normalize: true } } }],
+    ['normalising', { output: { kind: 'pooled', pooling: { mode: 'mean', normalize: false } } }],
+    ['scores instead of pooling', { output: { kind: 'scores', activation: 'softmax' } }],
     ['engine', { engine: 'fake' }],
     ['file content', { files: new Map([['a', '1']]) }],
     [

@@ -57,15 +57,12 @@ async function load(
   }
 }
 
-async function run({
-  batchId,
-  ids,
-  lengths,
-}: Extract<ToModelProcess, { type: 'run' }>): Promise<FromModelProcess> {
+async function run(message: Extract<ToModelProcess, { type: 'run' }>): Promise<FromModelProcess> {
+  const { batchId, lengths } = message
   try {
     if (engine === undefined || facts === undefined) throw new Error('no model is loaded')
     const started = performance.now()
-    const vectors = await engine.run(unpackItems(ids, lengths))
+    const vectors = await engine.run(unpackItems(message))
     const predictMs = performance.now() - started
     if (vectors.length !== lengths.length)
       throw new Error(`${vectors.length} vectors for ${lengths.length} items`)

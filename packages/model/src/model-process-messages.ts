@@ -6,8 +6,7 @@ import type { EncodedItem, EngineFacts, EngineSpec } from './engine.js'
 
 export type ToModelProcess =
   | { readonly type: 'load'; readonly engineModule: string; readonly spec: EngineSpec }
-  /** `ids`: the ids of all items one after another; `lengths`: how many each item has. */
-  | { readonly type: 'run'; readonly batchId: number; readonly ids: Int32Array; readonly lengths: Int32Array }
+  | ({ readonly type: 'run'; readonly batchId: number } & PackedItems)
   | { readonly type: 'stop' }
 
 export type FromModelProcess =
@@ -22,7 +21,14 @@ export type FromModelProcess =
     }
   | { readonly type: 'batch-failed'; readonly batchId: number; readonly message: string }
 
-export function packItems(batch: readonly EncodedItem[]): { ids: Int32Array; lengths: Int32Array } {
+/** The ids of all items one after another; for each item how many it has, and its `typeOneFrom` or else -1. */
+export interface PackedItems {
+  readonly ids: Int32Array
+  readonly lengths: Int32Array
+  readonly typesOneFrom: Int32Array
+}
+
+export function packItems(batch: readonly EncodedItem[]): PackedItems {
   const lengths = Int32Array.from(batch, (item) => item.ids.length)
   const ids = new Int32Array(lengths.reduce((sum, length) => sum + length, 0))
   let at = 0
@@ -30,14 +36,16 @@ export function packItems(batch: readonly EncodedItem[]): { ids: Int32Array; len
     ids.set(item.ids, at)
     at += item.ids.length
   }
-  return { ids, lengths }
+  return { ids, lengths, typesOneFrom: Int32Array.from(batch, (item) => item.typeOneFrom ?? -1) }
 }
 
-export function unpackItems(ids: Int32Array, lengths: Int32Array): EncodedItem[] {
+export function unpackItems({ ids, lengths, typesOneFrom }: PackedItems): EncodedItem[] {
   let at = 0
-  return Array.from(lengths, (length) => {
+  return Array.from(lengths, (length, place) => {
     at += length
-    return { ids: ids.subarray(at - length, at) }
+    const own = ids.subarray(at - length, at)
+    const typeOneFrom = typesOneFrom[place] ?? -1
+    return typeOneFrom < 0 ? { ids: own } : { ids: own, typeOneFrom }
   })
 }
 

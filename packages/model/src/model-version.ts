@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import type { Pooling } from './engine.js'
+import type { OutputRule } from './engine.js'
 
 /** Counts up when the same files begin to give other answers: pooling, tokenizing or the engine changed. */
 const scheme = 'millrace-model-1'
@@ -14,7 +14,7 @@ export interface VersionParts {
   /** Pinned hub revision, or empty. */
   readonly revision: string
   readonly dtype: string
-  readonly pooling: Pooling
+  readonly output: OutputRule
   /** Name of the engine module. */
   readonly engine: string
   /** SHA-256 of each file, by its path inside the model folder. */
@@ -22,13 +22,13 @@ export interface VersionParts {
 }
 
 /** @returns 64 hexadecimal digits */
-export function modelVersion({ source, revision, dtype, pooling, engine, files }: VersionParts): string {
+export function modelVersion({ source, revision, dtype, output, engine, files }: VersionParts): string {
   const canonical = JSON.stringify([
     scheme,
     source,
     revision,
     dtype,
-    [pooling.mode, pooling.normalize],
+    output.kind === 'pooled' ? [output.pooling.mode, output.pooling.normalize] : [output.activation],
     engine,
     [...files].sort(([a], [b]) => (a < b ? -1 : 1)),
   ])

@@ -1,8 +1,9 @@
 /**
  * Does company change an answer? Dynamically quantised models scale activations over the whole batch, so a text gets
- * another vector beside other texts, and a shared cache would freeze whichever came first. Asked at every load.
+ * another result beside other texts, and a shared cache would freeze whichever came first. Asked at every load.
  */
-import type { TextTokenizer } from '@millrace/tokenizer'
+import type { Task } from '@millrace/contracts'
+import { type TextTokenizer, writePair } from '@millrace/tokenizer'
 import type { EncodedItem } from './engine.js'
 import type { ProcessPool } from './process-pool.js'
 
@@ -19,11 +20,16 @@ const probes = [
 ]
 
 /**
- * @returns the largest difference of any value between a probe's vector alone and in a batch of all probes
+ * @returns the largest difference of any value between a probe's result alone and in a batch of all probes
  * @throws Error when a probe cannot be computed
  */
-export async function probeDifference(pool: ProcessPool, tokenizer: TextTokenizer): Promise<number> {
-  const items = probes.map((text) => ({ ids: tokenizer.encode(text, { truncate: true }) }))
+export async function probeDifference(
+  pool: ProcessPool,
+  tokenizer: TextTokenizer,
+  task: Task,
+): Promise<number> {
+  const inputs = task === 'rerank' ? probes.map((second) => writePair({ first: sentence, second })) : probes
+  const items = inputs.map((input) => tokenizer.encode(input, { truncate: true }))
   const together = await vectors(pool, items)
   let difference = 0
   for (const [index, item] of items.entries()) {

@@ -1,2 +1,3 @@
-export { loadTextTokenizer, type TextTokenizer } from './text-tokenizer.js'
+export { isPair, type Pair, readPair, writePair } from './pair.js'
+export { type EncodedText, loadTextTokenizer, type TextTokenizer } from './text-tokenizer.js'
 export { isTokenIds, writeTokenIds } from './token-ids.js'

@@ -63,18 +63,18 @@ describe('the starter model', () => {
   })
 
   it('gives the ids of the reference tokenizer', () => {
-    expect([...tokenizer.encode('Hello, world!', { truncate: false })]).toEqual([
+    expect([...tokenizer.encode('Hello, world!', { truncate: false }).ids]).toEqual([
       101, 7592, 1010, 2088, 999, 102,
     ])
   })
 
   it('neither pads nor cuts because tokenizer.json carries padding and truncation to 128', () => {
-    expect(tokenizer.encode('word '.repeat(200), { truncate: false })).toHaveLength(202)
+    expect(tokenizer.encode('word '.repeat(200), { truncate: false }).ids).toHaveLength(202)
     expect(tokenizer.count('word')).toBe(3)
   })
 
   it('takes a text of exactly the limit and refuses one token more, with both numbers', () => {
-    expect(tokenizer.encode('word '.repeat(254), { truncate: false })).toHaveLength(256)
+    expect(tokenizer.encode('word '.repeat(254), { truncate: false }).ids).toHaveLength(256)
     expect(codeOf(() => tokenizer.encode('word '.repeat(255), { truncate: false }))).toBe(
       'input_too_long: The text has 257 tokens; this model takes at most 256',
     )
@@ -82,13 +82,13 @@ describe('the starter model', () => {
 
   it('truncates to the first content tokens between the special ones', () => {
     const text = Array.from({ length: 300 }, (_, index) => `w${index}`).join(' ')
-    const cut = tokenizer.encode(text, { truncate: true })
+    const cut = tokenizer.encode(text, { truncate: true }).ids
     const whole = tokenizer.count(text)
     expect(whole).toBeGreaterThan(256)
     expect(cut).toHaveLength(256)
     expect(cut[0]).toBe(cls)
     expect(cut[255]).toBe(sep)
-    const start = tokenizer.encode(text.slice(0, 200), { truncate: false })
+    const start = tokenizer.encode(text.slice(0, 200), { truncate: false }).ids
     expect([...cut.subarray(0, 60)]).toEqual([...start.subarray(0, 60)])
   })
 
@@ -109,12 +109,12 @@ describe('the starter model', () => {
       '\ud800 lone',
       '[SEP] literal',
     ]) {
-      expect(tokenizer.count(text)).toBe(tokenizer.encode(text, { truncate: false }).length)
+      expect(tokenizer.count(text)).toBe(tokenizer.encode(text, { truncate: false }).ids.length)
     }
   })
 
   it('gives only the special tokens for a text without content', () => {
-    expect([...tokenizer.encode('  \n', { truncate: false })]).toEqual([cls, sep])
+    expect([...tokenizer.encode('  \n', { truncate: false }).ids]).toEqual([cls, sep])
   })
 })
 
@@ -123,7 +123,9 @@ describe('token ids in place of a text', () => {
   beforeAll(async () => {
     tokenizer = await loadTextTokenizer(starter)
   })
-  const encode = (ids: number[], truncate = false) => [...tokenizer.encode(writeTokenIds(ids), { truncate })]
+  const encode = (ids: number[], truncate = false) => [
+    ...tokenizer.encode(writeTokenIds(ids), { truncate }).ids,
+  ]
 
   it.each([
     ['without the special tokens', [7592, 1010, 2088, 999]],
@@ -207,7 +209,7 @@ describe('other models’ special tokens', () => {
       },
     })
     const tokenizer = await loadTextTokenizer(dir)
-    expect([...tokenizer.encode('one two three four five', { truncate: true })]).toEqual([
+    expect([...tokenizer.encode('one two three four five', { truncate: true }).ids]).toEqual([
       2028,
       2048,
       2093,
@@ -219,7 +221,7 @@ describe('other models’ special tokens', () => {
     const dir = await changed({
       'tokenizer.json': { ...(await jsonOf('tokenizer.json')), post_processor: null },
     })
-    expect([...(await loadTextTokenizer(dir)).encode('one', { truncate: false })]).toEqual([2028])
+    expect([...(await loadTextTokenizer(dir)).encode('one', { truncate: false }).ids]).toEqual([2028])
   })
 })
 

@@ -1,30 +1,46 @@
 /**
- * Text to token ids, exactly as sentence-transformers would make them: stripped, with special tokens, cut only where
- * asked. Pure JS and small, so that the gateway can count tokens too. Knows nothing of models or batches.
+ * Text to token ids, exactly as the reference library of the task would make them, cut only where asked. Pure JS and
+ * small, so that the gateway can count tokens too. Knows nothing of models or batches.
  */
 import { Tokenizer } from '@huggingface/tokenizers'
-import { MillraceError } from '@millrace/contracts'
+import { MillraceError, type Task } from '@millrace/contracts'
+import { idsOf, type PairFrame, pairFrame, type SpecialFrame, specialFrame } from './frames.js'
+import { isPair, readPair } from './pair.js'
 import { isTokenIds, readTokenIds } from './token-ids.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
+
+export interface EncodedText {
+  /** With the special tokens. */
+  readonly ids: Int32Array
+  /** Of a pair: ids from this place on have the token type 1. Absent where all have type 0. */
+  readonly typeOneFrom?: number
+}
 
 export interface TextTokenizer {
   /** The longest input the model takes, special tokens included. */
   readonly maxTokens: number
   readonly padTokenId: number
   /**
-   * Token ids with the special tokens; truncation keeps the first content tokens and all special ones.
+   * Truncation keeps the first content tokens and all special ones; of a pair it cuts the longer text first.
    * @param text or token ids as token-ids.ts writes them: taken as they are, between the special tokens unless they
-   * have these already
+   * have these already; or, for a rerank model, a pair as pair.ts writes it
    * @throws MillraceError `input_too_long` when the text is longer than `maxTokens` and `truncate` is false;
-   * `invalid_input` for token ids that are not this model's
+   * `invalid_input` for token ids that are not this model's, and for what is a pair where a text belongs
    */
-  encode(text: string, options: { truncate: boolean }): Int32Array
+  encode(text: string, options: { truncate: boolean }): EncodedText
   /** How many tokens the text has in full, special tokens included. @throws MillraceError `invalid_input`, as encode */
   count(text: string): number
 }
 
-/** @throws Error naming the file that is missing or broken */
-export async function loadTextTokenizer(modelDir: string): Promise<TextTokenizer> {
+/**
+ * @param task decides what is compared with: sentence-transformers strips a text that it embeds, while the classifiers
+ * and cross-encoders of transformers get it as it is; a rerank model takes pairs, the others do not
+ * @throws Error naming the file that is missing or broken
+ */
+export async function loadTextTokenizer(
+  modelDir: string,
+  task: Task = 'feature-extraction',
+): Promise<TextTokenizer> {
   const files = await readTokenizerFiles(modelDir)
   let tokenizer: Tokenizer
   try {
@@ -35,39 +51,82 @@ export async function loadTextTokenizer(modelDir: string): Promise<TextTokenizer
       cause: error,
     })
   }
-  const frame = specialFrame(tokenizer, modelDir)
+  const typed = (files.modelConfig.type_vocab_size ?? 2) > 1
+  const ofText = { ...specialFrame(tokenizer, modelDir), middle: [], middleOfFirst: undefined }
+  const ofPair = task === 'rerank' ? pairFrame(tokenizer, modelDir, typed) : undefined
   const maxTokens = lengthLimit(files, modelDir)
-  const room = maxTokens - frame.prefix.length - frame.suffix.length
-  if (room < 1) throw new Error(`The length limit of ${modelDir} (${maxTokens}) leaves no room for a token`)
+  if (maxTokens <= (ofPair ? specialsOf(ofPair) + 1 : specialsOf(ofText))) {
+    throw new Error(`The length limit of ${modelDir} (${maxTokens}) leaves no room for a token`)
+  }
+  const strip = task === 'feature-extraction'
   const lowerCase = files.sentenceConfig.do_lower_case === true
 
-  // The reference library strips every text and lower-cases it where the model's own settings say so.
-  const contentOf = (text: string): number[] => {
-    if (isTokenIds(text)) return contentOfIds(readTokenIds(text), tokenizer, frame)
-    const stripped = text.trim()
+  const contentOfText = (text: string): number[] => {
+    const stripped = strip ? text.trim() : text
     return idsOf(tokenizer, lowerCase ? stripped.toLowerCase() : stripped, false)
+  }
+  /** The one or two runs of ids between the special tokens. */
+  const partsOf = (input: string): Parts => {
+    if (isPair(input)) {
+      if (!ofPair) throw new MillraceError('invalid_input', 'This model takes one text, not two')
+      const { first, second } = readPair(input)
+      return { frame: ofPair, a: contentOfText(first), b: contentOfText(second) }
+    }
+    const a = isTokenIds(input) ? contentOfIds(readTokenIds(input), tokenizer, ofText) : contentOfText(input)
+    return { frame: ofText, a, b: [] }
   }
 
   return {
     maxTokens,
     padTokenId: padTokenId(tokenizer, files),
-    count: (text) => contentOf(text).length + maxTokens - room,
+    count: (text) => tokensOf(partsOf(text)),
     encode(text, { truncate }) {
-      const content = contentOf(text)
-      if (content.length > room && !truncate) {
-        throw new MillraceError(
-          'input_too_long',
-          `The text has ${content.length + maxTokens - room} tokens; this model takes at most ${maxTokens}`,
-        )
-      }
-      const kept = Math.min(content.length, room)
-      const ids = new Int32Array(kept + maxTokens - room)
-      ids.set(frame.prefix)
-      for (let index = 0; index < kept; index++) ids[frame.prefix.length + index] = content[index] ?? 0
-      ids.set(frame.suffix, frame.prefix.length + kept)
-      return ids
+      const parts = partsOf(text)
+      const tokens = tokensOf(parts)
+      if (tokens <= maxTokens) return framed(parts)
+      if (truncate) return framed(longestFirst(parts, maxTokens - specialsOf(parts.frame)))
+      const what = isPair(text) ? 'The two texts together have' : 'The text has'
+      throw new MillraceError(
+        'input_too_long',
+        `${what} ${tokens} tokens; this model takes at most ${maxTokens}`,
+      )
     },
   }
+}
+
+interface Parts {
+  readonly frame: PairFrame
+  readonly a: readonly number[]
+  /** Empty where there is one text only. */
+  readonly b: readonly number[]
+}
+
+function specialsOf({ prefix, middle, suffix }: PairFrame): number {
+  return prefix.length + middle.length + suffix.length
+}
+
+function tokensOf({ frame, a, b }: Parts): number {
+  return specialsOf(frame) + a.length + b.length
+}
+
+function framed({ frame, a, b }: Parts): EncodedText {
+  const ids = new Int32Array(tokensOf({ frame, a, b }))
+  let at = 0
+  for (const part of [frame.prefix, a, frame.middle, b, frame.suffix]) {
+    ids.set(part, at)
+    at += part.length
+  }
+  if (frame.middleOfFirst === undefined) return { ids }
+  return { ids, typeOneFrom: frame.prefix.length + a.length + frame.middleOfFirst }
+}
+
+/** The lengths that the reference's `longest_first` leaves (huggingface/tokenizers, utils/truncation.rs). */
+function longestFirst({ frame, a, b }: Parts, room: number): Parts {
+  const shorter = Math.min(a.length, b.length)
+  // The shorter text is kept whole as long as the longer one keeps at least as much; else each keeps half.
+  const keep = 2 * shorter <= room ? shorter : Math.floor(room / 2)
+  const [keepA, keepB] = a.length <= b.length ? [keep, room - keep] : [room - keep, keep]
+  return { frame, a: a.slice(0, keepA), b: b.slice(0, keepB) }
 }
 
 /** sentence-transformers' rule: its own setting, else the tokenizer's limit bounded by the position embeddings. */
@@ -92,30 +151,6 @@ function padTokenId(tokenizer: Tokenizer, { tokenizerConfig, modelConfig }: Toke
   return id ?? modelConfig.pad_token_id ?? 0
 }
 
-interface SpecialFrame {
-  readonly prefix: readonly number[]
-  readonly suffix: readonly number[]
-}
-
-/** What the post-processor puts before and after a text, found by asking it rather than by knowing the model. */
-function specialFrame(tokenizer: Tokenizer, modelDir: string): SpecialFrame {
-  const special = idsOf(tokenizer, '', true)
-  for (const probe of ['a', 'the', '1']) {
-    const content = idsOf(tokenizer, probe, false)
-    const framed = idsOf(tokenizer, probe, true)
-    if (content.length === 0 || framed.length !== content.length + special.length) continue
-    for (let start = 0; start <= special.length; start++) {
-      const rebuilt = [...special.slice(0, start), ...content, ...special.slice(start)]
-      if (rebuilt.every((id, index) => id === framed[index])) {
-        return { prefix: special.slice(0, start), suffix: special.slice(start) }
-      }
-    }
-  }
-  throw new Error(
-    `The special tokens of ${modelDir}/tokenizer.json are not a plain prefix and suffix, which is not supported`,
-  )
-}
-
 /** Ids without the special tokens around them, if any. @throws MillraceError invalid_input */
 function contentOfIds(ids: number[], tokenizer: Tokenizer, { prefix, suffix }: SpecialFrame): number[] {
   const foreign = ids.find((id) => tokenizer.id_to_token(id) === undefined)
@@ -128,8 +163,4 @@ function contentOfIds(ids: number[], tokenizer: Tokenizer, { prefix, suffix }: S
     prefix.every((id, index) => id === ids[index]) &&
     suffix.every((id, index) => id === ids[end + index])
   return framed ? ids.slice(prefix.length, end) : ids
-}
-
-function idsOf(tokenizer: Tokenizer, text: string, special: boolean): number[] {
-  return tokenizer.encode(text, { add_special_tokens: special }).ids
 }

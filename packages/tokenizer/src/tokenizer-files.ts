@@ -25,6 +25,7 @@ const tokenizerConfigSchema = z.looseObject({
 const modelConfigSchema = z.looseObject({
   max_position_embeddings: z.number().int().positive().nullish(),
   pad_token_id: z.number().int().nonnegative().nullish(),
+  type_vocab_size: z.number().int().nonnegative().nullish(),
 })
 
 const sentenceConfigSchema = z.looseObject({

@@ -1,5 +1,6 @@
 /** The fleet as `millrace status` shows it: a line of health, a table of models. Pure. */
 import type { Model } from '@millrace/client'
+import type { ModelFacts } from '@millrace/contracts'
 import { type Paint, plainPaint } from '../paint.js'
 
 /** What /readyz says, as far as it says it. */
@@ -37,13 +38,19 @@ export function fleetTable(
       ...queueNames.map((name) => numberWords(queue[name])),
       model.task,
       facts?.dtype ?? '-',
-      numberWords(facts?.dimensions),
+      numberWords(facts ? numbersPerItem(facts) : undefined),
       numberWords(facts?.max_tokens),
       facts?.batching.mode.replaceAll('_', ' ') ?? '-',
     ]
   })
   const [head = '', ...lines] = aligned([header, ...rows])
   return [healthWords(readiness, paint), '', paint.bold(head), ...lines]
+}
+
+/** Of an embedding, or one for each label, or the score. */
+export function numbersPerItem(facts: ModelFacts): number {
+  if (facts.task === 'feature-extraction') return facts.dimensions
+  return facts.task === 'text-classification' ? facts.labels.length : 1
 }
 
 function healthWords({ ready, queue_redis, cache_redis }: Readiness, paint: Paint): string {

@@ -1,5 +1,6 @@
 /** A job as a person reads it: a line, and a line for each of its outputs. Pure. */
 import { decodeEmbedding, type ItemOutput, type Job } from '@millrace/client'
+import type { LabelScore } from '@millrace/contracts'
 
 const shownNumbers = 4
 
@@ -32,16 +33,30 @@ function waitingWords({ queue }: Job): string {
   return `about ${(queue.eta_ms / 1000).toFixed(1)} s to go`
 }
 
-/** One item's output is not in an array where the job was given `input`, and an embedding may be an array itself. */
+/** One item's output is not in an array where the job was given `input`, and may be an array itself: numbers, or labels. */
 function single(output: NonNullable<Job['output']>): unknown[] {
-  return Array.isArray(output) && typeof output[0] !== 'number' ? output : [output]
+  const isItem = !Array.isArray(output) || typeof output[0] === 'number' || isLabel(output[0])
+  return isItem ? [output] : output
+}
+
+function isLabel(value: unknown): value is LabelScore {
+  return typeof value === 'object' && value !== null && 'label' in value
 }
 
 function outputWords(output: unknown): string {
   const item = output as ItemOutput
   if (typeof item === 'string') return vectorWords(decodeEmbedding(item))
-  if (Array.isArray(item)) return vectorWords(item)
-  return `${item.error.code}: ${item.error.detail}`
+  if (Array.isArray(item)) return isLabels(item) ? labelWords(item) : vectorWords(item)
+  return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
+}
+
+function isLabels(item: readonly (number | LabelScore)[]): item is LabelScore[] {
+  return isLabel(item[0])
+}
+
+function labelWords(labels: readonly LabelScore[]): string {
+  const shown = labels.slice(0, shownNumbers).map(({ label, score }) => `${label} ${score.toPrecision(4)}`)
+  return `${shown.join(', ')}${labels.length > shownNumbers ? `, ... (${labels.length} labels)` : ''}`
 }
 
 function vectorWords(values: ArrayLike<number>): string {

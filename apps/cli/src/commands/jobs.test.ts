@@ -32,7 +32,7 @@ describe('submit', () => {
     expect(gateway.jobs[0]?.body).toEqual({
       model: 'm',
       input: 'a text',
-      options: { truncate: false, encoding: 'float' },
+      options: { truncate: false },
     })
   })
 

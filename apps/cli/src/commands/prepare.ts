@@ -8,7 +8,7 @@ import type { ModelEvent } from '@millrace/model'
 import { Command } from 'commander'
 import { type CommandIo, processIo, write } from './command-io.js'
 import { CommandFailure, exitCode } from './exit-code.js'
-import { aligned } from './fleet-table.js'
+import { aligned, numbersPerItem } from './fleet-table.js'
 
 interface PrepareOptions {
   readonly model?: readonly string[]
@@ -17,7 +17,7 @@ interface PrepareOptions {
 
 /** A model as it was found to be, or why it cannot be used. */
 type Prepared = Ready | Failed
-interface Ready extends ModelFacts {
+type Ready = ModelFacts & {
   readonly id: string
   readonly ready_ms: number
 }
@@ -137,7 +137,7 @@ function modelTable(models: readonly Ready[]): string[] {
     model.id,
     model.task,
     model.dtype,
-    String(model.dimensions),
+    String(numbersPerItem(model)),
     String(model.max_tokens),
     model.batching.mode.replaceAll('_', ' '),
     model.version.slice(0, shownDigits),

@@ -93,6 +93,13 @@ describe('a run', () => {
     ])
   })
 
+  test('asks a model of another task for no encoding', async () => {
+    gateway.models[0] = { id: 'm', object: 'model', task: 'text-classification', workers: 2, facts: null }
+    writeFileSync(input, lines(['a']))
+    await run(toFile())
+    expect(gateway.jobs[0]?.body.options).toEqual({ truncate: false })
+  })
+
   test('leaves nothing but its output when nothing failed', async () => {
     writeFileSync(input, lines(texts(9)))
     await run(toFile())

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import type { Millrace } from '@millrace/client'
+import type { Millrace, Model } from '@millrace/client'
 import { Command, Option } from 'commander'
 import { wholeNumber } from './arguments.js'
 import { type CommandIo, processIo } from './command-io.js'
@@ -96,7 +96,7 @@ async function run(path: string, options: RunCommandOptions, io: CommandIo): Pro
   const client = clientOf(options, options.retryFor, (fault, pauseMs) =>
     progress.waiting(`waiting ${Math.ceil(pauseMs / 1000)} s: ${fault.message}`),
   )
-  const workers = await workersOf(client, options.model)
+  const { workers, task } = await modelOf(client, options.model)
   const line = new ProgressLine(io.stderr, () => progress.line(performance.now()), {
     quiet: options.quiet === true,
   })
@@ -114,6 +114,7 @@ async function run(path: string, options: RunCommandOptions, io: CommandIo): Pro
       sink,
       source: input.path === '-' ? (io.stdin as Readable) : createReadStream(input.path),
       model: options.model,
+      task,
       truncate: options.truncate === true,
       priority: options.priority,
       batch: options.batch,
@@ -198,10 +199,10 @@ async function sinkOf(
 }
 
 /** Said before anything is read: an alias that is misspelt is not an error of the first line. */
-async function workersOf(client: Millrace, alias: string): Promise<number> {
+async function modelOf(client: Millrace, alias: string): Promise<Pick<Model, 'workers' | 'task'>> {
   const models = await client.models()
   const model = models.find(({ id }) => id === alias)
-  if (model) return model.workers
+  if (model) return model
   const names = models.map(({ id }) => id).join(', ')
   throw new CommandFailure(`This fleet has no model '${alias}'. It has: ${names || 'none'}.`, exitCode.usage)
 }

@@ -16,6 +16,7 @@ async function run(...args: string[]) {
 }
 
 const facts = {
+  task: 'feature-extraction',
   dtype: 'q8',
   dimensions: 384,
   max_tokens: 256,

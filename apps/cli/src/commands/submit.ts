@@ -14,7 +14,7 @@ interface SubmitCommandOptions extends ConnectionOptions {
   readonly wait?: boolean
   readonly timeout: number
   readonly truncate?: boolean
-  readonly encoding: 'float' | 'base64'
+  readonly encoding?: 'float' | 'base64'
   readonly priority?: number
   readonly metadata?: Record<string, string>
   readonly webhook?: string
@@ -35,7 +35,7 @@ export function submitCommand(io: CommandIo = processIo): Command {
       600,
     )
     .option('--truncate', 'cut texts that are too long, instead of refusing them')
-    .addOption(new Option('--encoding <form>', 'of the output').choices(['float', 'base64']).default('float'))
+    .addOption(new Option('--encoding <form>', 'of embeddings (default: float)').choices(['float', 'base64']))
     .option('--priority <0-9>', '0 goes first, 9 yields to all others', wholeNumber(0, 9))
     .option('--metadata <key=value>', 'kept with the job; may be given more than once', keyValue)
     .option('--webhook <url>', 'where to tell of the end of the job')
@@ -79,7 +79,7 @@ function bodyOf(inputs: string[], options: SubmitCommandOptions): SubmitBody {
   return {
     model,
     ...(inputs.length === 1 ? { input: only } : { inputs }),
-    options: { truncate, encoding },
+    options: { truncate, ...(encoding === undefined ? {} : { encoding }) },
     ...(priority === undefined ? {} : { priority }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(webhook === undefined ? {} : { webhook: { url: webhook } }),

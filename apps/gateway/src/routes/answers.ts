@@ -8,6 +8,7 @@ import { exampleId } from './examples.js'
 
 export const tags = [
   { name: 'Jobs', description: 'Submit work, and get its results in whichever way you like' },
+  { name: 'Tasks', description: 'Answered with the results themselves: no job is told of' },
   { name: 'Models', description: 'What this fleet serves' },
   { name: 'OpenAI', description: "OpenAI's routes, for its clients" },
   { name: 'Health', description: 'For whoever runs this fleet; no key is needed' },
@@ -62,6 +63,32 @@ const requestIdHeader = {
 const retryAfterHeader = {
   'Retry-After': { description: 'Seconds, computed', schema: { type: 'integer' as const } },
 }
+
+/** What a request can meet that is answered with its results: every fault of a submit, and of the wait for its end. */
+export const waitedForFaults = [
+  'malformed_json',
+  'invalid_request',
+  'empty_input',
+  'invalid_input',
+  'input_too_long',
+  'too_many_items',
+  'unauthorized',
+  'forbidden',
+  'model_not_found',
+  'wrong_task',
+  'body_too_large',
+  'unsupported_media_type',
+  'rate_limited',
+  'queue_full',
+  'input_crashes_model',
+  'inference_failed',
+  'inference_timeout',
+  'queue_memory',
+  'queue_unavailable',
+  'result_rebuilding',
+  'shutting_down',
+  'job_expired',
+] as const satisfies readonly ErrorCode[]
 
 /** The problem answers of a route, by status, each naming its codes. */
 export function problems(...codes: ErrorCode[]) {

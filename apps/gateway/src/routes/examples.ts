@@ -108,6 +108,14 @@ export const submitExamples = {
     summary: 'One input: the output is one result, here as base64',
     value: { model: exampleModel, input: inputs[0], options: { encoding: 'base64', truncate: true } },
   },
+  pairs: {
+    summary: 'Pairs, for a rerank model: the output is a score for each',
+    value: {
+      model: 'tiny-reranker',
+      inputs: [{ query: 'Which river drives the mill?', text: 'The Aire drives it.' }],
+      options: { raw_scores: true },
+    },
+  },
   careful: {
     summary: 'Work that may wait, but not for ever, with words of your own',
     value: {
@@ -119,6 +127,56 @@ export const submitExamples = {
       metadata: { ticket: '4711' },
     },
   },
+}
+
+export const classifyExample = { model: 'tiny-classifier', input: ['The parcel came late.', 'ok'], top_k: 2 }
+
+export const classifications = {
+  object: 'list',
+  model: 'tiny-classifier',
+  data: [
+    {
+      index: 0,
+      label: 'complaint',
+      probs: [0.04, 0.14, 0.82],
+      num_classes: 3,
+      labels: [
+        { label: 'complaint', score: 0.82 },
+        { label: 'question', score: 0.14 },
+      ],
+    },
+    {
+      index: 1,
+      label: 'praise',
+      probs: [0.7, 0.2, 0.1],
+      num_classes: 3,
+      labels: [
+        { label: 'praise', score: 0.7 },
+        { label: 'question', score: 0.2 },
+      ],
+    },
+  ],
+  usage: { prompt_tokens: 26, total_tokens: 26 },
+}
+
+export const rerankExample = {
+  model: 'tiny-reranker',
+  query: 'Which river drives the mill?',
+  documents: ['I forgot my login.', { text: 'The mill stands by the Aire, which drives its wheel.' }],
+  top_n: 1,
+  return_documents: true,
+}
+
+export const ranking = {
+  model: 'tiny-reranker',
+  results: [
+    {
+      index: 1,
+      relevance_score: 0.97,
+      document: { text: 'The mill stands by the Aire, which drives its wheel.' },
+    },
+  ],
+  usage: { prompt_tokens: 78, total_tokens: 78 },
 }
 
 export const embeddingsExample = { model: exampleModel, input: inputs }

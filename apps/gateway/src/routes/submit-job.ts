@@ -1,15 +1,17 @@
 /** POST /v1/jobs and PUT /v1/jobs/{id}: the journey of submit.ts as HTTP. */
 import { createRoute } from '@hono/zod-openapi'
-import { fieldError, jobSchema, MillraceError, type SubmitJob, submitJobSchema } from '@millrace/contracts'
+import { jobSchema, type SubmitJob, submitJobSchema } from '@millrace/contracts'
 import { knownJobText } from '@millrace/job-view'
 import type { SettledJob, StoredJob } from '@millrace/jobs'
 import { z } from 'zod'
 import { cacheScope } from '../cache-scope.js'
 import { chargeInputs } from '../charge-inputs.js'
-import { checkInputs } from '../check-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { endOfTurn } from '../end-of-turn.js'
+import { jobInputs, submitOptions } from '../job-inputs.js'
+import { bodyText } from '../json-body.js'
+import { modelOf } from '../model-of.js'
 import { waitSeconds } from '../prefer.js'
 import { readJob } from '../read-job.js'
 import { repeatableId } from '../repeatable.js'
@@ -124,15 +126,11 @@ async function checkedRequest(
   context: GatewayContext,
 ): Promise<SubmitRequest> {
   const { config } = context
-  const model = config.models.get(body.model)
-  if (!model) throw fieldError('model_not_found', 'model', `this fleet has no model '${body.model}'`)
-  const inputs = body.inputs ?? [body.input ?? '']
-  const single = body.inputs === undefined
+  const model = modelOf(config, body.model)
+  const options = submitOptions(body.options, model.task)
   const tokenizer = context.tokenizers.get(body.model)
-  await checkInputs(
-    { inputs, single, truncate: body.options.truncate, tokenizer },
-    { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS },
-  )
+  const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
+  const { inputs, single } = await jobInputs(body, model.task, tokenizer, limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)
   await chargeInputs(c, inputs, tokenizer, context)
   const tenant = c.get('tenant').name
@@ -141,7 +139,7 @@ async function checkedRequest(
     task: model.task,
     inputs,
     single,
-    options: body.options,
+    options,
     priority: body.priority,
     metadata: body.metadata,
     webhook: body.webhook ?? null,
@@ -219,13 +217,4 @@ async function storedAnswer(c: RequestContext, job: StoredJob, context: GatewayC
 export function jobAnswer(c: RequestContext, status: 200 | 202, jobId: string, text: string): Response {
   setHeader(c, 'x-job-id', jobId)
   return c.body(text, status, { 'content-type': 'application/json' })
-}
-
-/** @throws MillraceError unsupported_media_type */
-async function bodyText(c: RequestContext): Promise<string> {
-  const type = c.req.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== 'application/json') {
-    throw new MillraceError('unsupported_media_type', 'Send the body as application/json')
-  }
-  return c.req.text()
 }

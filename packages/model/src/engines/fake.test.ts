@@ -7,13 +7,20 @@ const spec: EngineSpec = {
   dir: '/nowhere',
   dtype: 'q8',
   task: 'feature-extraction',
-  pooling: { mode: 'mean', normalize: true },
+  output: { kind: 'pooled', pooling: { mode: 'mean', normalize: true } },
   padTokenId: 0,
   threads: 1,
   options: {},
 }
 
-engineConformance('fake', { createEngine, spec, maxTokens: 256, vocabulary: 30_000, tolerance: 0 })
+engineConformance('fake', {
+  createEngine,
+  spec,
+  maxTokens: 256,
+  vocabulary: 30_000,
+  tolerance: 0,
+  pairs: true,
+})
 
 describe('the fake engine', () => {
   it('throws for the id it was told to throw for, and works on', async () => {

@@ -1,6 +1,7 @@
 /**
- * An engine without a model, for tests: a vector depends on its ids alone, and chosen token ids misbehave. Which ids
- * do what is in `spec.options` (names: FakeOptions), so that tests through a real tokenizer can use a word for it.
+ * An engine without a model, for tests: a vector depends on its ids and token types alone, and chosen token ids
+ * misbehave. Which ids do what is in `spec.options` (names: FakeOptions), so that tests through a real tokenizer can
+ * use a word for it.
  */
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import type { CreateEngine, EncodedItem } from '../engine.js'
@@ -48,15 +49,15 @@ export const createEngine: CreateEngine = (spec) => {
     async run(batch) {
       misbehave(batch, options)
       const company = options.companyChanges === true ? Math.max(...batch.map((item) => item.ids.length)) : 0
-      return batch.map((item) => fakeVector(item.ids, dimensions, company))
+      return batch.map((item) => fakeVector(item.ids, dimensions, company, item.typeOneFrom))
     },
     async close() {},
   }
 }
 
-/** The vector of the fake engine: unit length, from the ids alone. */
-export function fakeVector(ids: Int32Array, dimensions = 8, company = 0): Float32Array {
-  let state = (2166136261 ^ company) >>> 0
+/** The vector of the fake engine: unit length, from the ids and their types alone. */
+export function fakeVector(ids: Int32Array, dimensions = 8, company = 0, typeOneFrom = 0): Float32Array {
+  let state = (2166136261 ^ company ^ (typeOneFrom << 16)) >>> 0
   for (const id of ids) state = Math.imul(state ^ id, 16777619) >>> 0
   const vector = Float32Array.from({ length: dimensions }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0

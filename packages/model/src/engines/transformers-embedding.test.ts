@@ -8,7 +8,7 @@ const spec: EngineSpec = {
   dir: fileURLToPath(new URL('../../../../models/all-MiniLM-L6-v2', import.meta.url)),
   dtype: 'q8',
   task: 'feature-extraction',
-  pooling: { mode: 'mean', normalize: true },
+  output: { kind: 'pooled', pooling: { mode: 'mean', normalize: true } },
   padTokenId: 0,
   threads: 1,
   options: {},

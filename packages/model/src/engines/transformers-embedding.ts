@@ -3,6 +3,7 @@
  * the network. Pools itself: the library's own pooling costs several milliseconds per batch.
  */
 import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from '../engine.js'
+import { padBatch } from '../padded-batch.js'
 import { pool } from '../pooling.js'
 import { importTransformers, type LoadedSession, loadSession } from './transformers-session.js'
 
@@ -17,7 +18,10 @@ class TransformersEmbedding implements Engine {
   }
 
   async load(): Promise<EngineFacts> {
-    this.#session = await loadSession(importTransformers(), this.#spec)
+    this.#session = await loadSession(importTransformers(), this.#spec, {
+      head: 'AutoModel',
+      outputs: ['last_hidden_state', 'token_embeddings'],
+    })
     // One pass with the pad token: shows what the model puts out and pays for first-run allocations now.
     const [vector] = await this.run([{ ids: Int32Array.of(this.#spec.padTokenId) }])
     if (vector === undefined || vector.length === 0) throw new Error('The model gives no vector')
@@ -26,24 +30,11 @@ class TransformersEmbedding implements Engine {
 
   async run(batch: readonly EncodedItem[]): Promise<Float32Array[]> {
     if (this.#session === undefined) throw new Error('The engine is not loaded')
-    const lengths = batch.map((item) => item.ids.length)
-    if (lengths.includes(0)) throw new Error('An item has no token')
-    const width = Math.max(...lengths)
-    const size = batch.length * width
-    // int64 tensors, written through 32-bit halves (little-endian, ids are never negative): no BigInt per token.
-    const ids = new BigInt64Array(size)
-    const mask = new BigInt64Array(size)
-    const idHalves = new Int32Array(ids.buffer)
-    const maskHalves = new Int32Array(mask.buffer)
-    batch.forEach((item, row) => {
-      for (let column = 0; column < width; column++) {
-        const at = 2 * (row * width + column)
-        const real = column < item.ids.length
-        idHalves[at] = real ? (item.ids[column] ?? 0) : this.#spec.padTokenId
-        maskHalves[at] = real ? 1 : 0
-      }
-    })
-    const output = await this.#session.run({ ids, mask, dims: [batch.length, width] })
+    if (this.#spec.output.kind !== 'pooled') throw new Error('An embedding engine has to be told how to pool')
+    const padded = padBatch(batch, this.#spec.padTokenId)
+    const { lengths } = padded
+    const [, width] = padded.dims
+    const output = await this.#session.run(padded)
     try {
       const [count, tokens, dimensions] = output.dims
       if (count !== batch.length || tokens !== width || dimensions === undefined) {
@@ -51,7 +42,7 @@ class TransformersEmbedding implements Engine {
           `The model's output has the shape [${output.dims}], not [${batch.length}, ${width}, n]`,
         )
       }
-      const vectors = pool(output.data, width, dimensions, lengths, this.#spec.pooling)
+      const vectors = pool(output.data, width, dimensions, lengths, this.#spec.output.pooling)
       if (!vectors.every((vector) => vector.every(Number.isFinite))) throw new Error('A vector is not finite')
       return vectors
     } finally {

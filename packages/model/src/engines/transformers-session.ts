@@ -4,12 +4,13 @@
  */
 import { createRequire, Module } from 'node:module'
 import type { EngineSpec } from '../engine.js'
+import type { PaddedBatch } from '../padded-batch.js'
 
 type Transformers = typeof import('@huggingface/transformers')
 
 export interface LoadedSession {
-  /** @returns token vectors `[count, width, dimensions]`; to be disposed after reading */
-  run(input: { ids: BigInt64Array; mask: BigInt64Array; dims: [number, number] }): Promise<{
+  /** @returns the wanted output, whatever its shape; to be disposed after reading */
+  run(batch: PaddedBatch): Promise<{
     data: Float32Array
     dims: readonly number[]
     dispose(): void
@@ -37,7 +38,7 @@ function requireTransformers(): Transformers {
     const sharp = createRequire(require.resolve('@huggingface/transformers')).resolve('sharp')
     const standIn = new Module(sharp)
     standIn.exports = () => {
-      throw new Error('The embedding engine decodes no images')
+      throw new Error('A text engine decodes no images')
     }
     standIn.loaded = true
     require.cache[sharp] ??= standIn
@@ -49,11 +50,20 @@ function requireTransformers(): Transformers {
 
 type Dtype = import('@huggingface/transformers').DataType
 
+export interface WantedOutput {
+  /** The library's class for this kind of model. */
+  readonly head: 'AutoModel' | 'AutoModelForSequenceClassification'
+  /** Names it may have: the first that the model gives is taken. */
+  readonly outputs: readonly string[]
+}
+
 export async function loadSession(
-  { AutoModel, Tensor }: Transformers,
+  transformers: Transformers,
   spec: EngineSpec,
+  { head, outputs: names }: WantedOutput,
 ): Promise<LoadedSession> {
-  const model = await AutoModel.from_pretrained(spec.dir, {
+  const { Tensor } = transformers
+  const model = await transformers[head].from_pretrained(spec.dir, {
     dtype: spec.dtype as Dtype,
     device: 'cpu',
     local_files_only: true,
@@ -71,26 +81,24 @@ export async function loadSession(
   })
   const wanted = new Set<string>(model.sessions.model?.inputNames ?? [])
   return {
-    async run({ ids, mask, dims }) {
+    async run({ ids, mask, types, dims }) {
       const inputs: Record<string, InstanceType<typeof Tensor>> = {
         input_ids: new Tensor('int64', ids, dims),
       }
       if (wanted.has('attention_mask')) inputs.attention_mask = new Tensor('int64', mask, dims)
-      if (wanted.has('token_type_ids')) {
-        inputs.token_type_ids = new Tensor('int64', new BigInt64Array(ids.length), dims)
-      }
+      if (wanted.has('token_type_ids')) inputs.token_type_ids = new Tensor('int64', types, dims)
       const outputs: Record<string, InstanceType<typeof Tensor>> = await model(inputs)
-      const states = outputs.last_hidden_state ?? outputs.token_embeddings
-      for (const output of Object.values(outputs)) if (output !== states) output.dispose()
-      if (states === undefined) {
-        throw new Error(
-          `The model gives no token vectors (last_hidden_state), only: ${Object.keys(outputs).join(', ')}`,
-        )
+      const name = names.find((one) => outputs[one])
+      const output = name === undefined ? undefined : outputs[name]
+      // Classes of the library name outputs that this model has not, and gather those they do not know in a list.
+      for (const other of Object.values(outputs).flat()) if (other !== output) other?.dispose()
+      if (output === undefined) {
+        throw new Error(`The model gives no ${names.join(' or ')}; its outputs are others`)
       }
-      if (!(states.data instanceof Float32Array)) {
-        throw new Error(`The model's output is ${states.type}, not float32`)
+      if (!(output.data instanceof Float32Array)) {
+        throw new Error(`The model's output is ${output.type}, not float32`)
       }
-      return { data: states.data, dims: states.dims, dispose: () => states.dispose() }
+      return { data: output.data, dims: output.dims, dispose: () => output.dispose() }
     },
     dispose: () => model.dispose(),
   }

@@ -4,13 +4,15 @@
  */
 import { createHash } from 'node:crypto'
 import { isSettled, type Millrace, MillraceApiError, type SettledJob } from '@millrace/client'
-import { type ErrorCode, errorCodes, type ItemError } from '@millrace/contracts'
+import { type ErrorCode, errorCodes, type ItemError, type Task } from '@millrace/contracts'
 import { type InputItem, type LineResult, readLine } from './input-item.js'
 import type { Chunk } from './input-lines.js'
 
 export interface ComputeOptions {
   readonly client: Millrace
   readonly model: string
+  /** Of the model. */
+  readonly task: Task
   readonly truncate: boolean
   readonly priority: number | undefined
   /** Of this run and of those that resume it: part of every idempotency key. */
@@ -80,14 +82,14 @@ export async function computeChunk(
 
 async function settle(
   items: readonly InputItem[],
-  { client, model, truncate, priority, runId }: ComputeOptions,
+  { client, model, task, truncate, priority, runId }: ComputeOptions,
   signal: AbortSignal,
 ): Promise<SettledJob> {
   const inputs = items.map(({ input }) => input)
   const body = {
     model,
     inputs,
-    options: { truncate, encoding: 'base64' as const },
+    options: { truncate, ...(task === 'feature-extraction' ? { encoding: 'base64' as const } : {}) },
     ...(priority === undefined ? {} : { priority }),
   }
   for (let attempt = 1; ; attempt++) {
@@ -137,7 +139,7 @@ function faultsByItem(error: Error, count: number): Map<number, ItemError> {
   const faults = new Map<number, ItemError>()
   if (!(error instanceof MillraceApiError) || error.retryable) return faults
   for (const { path, code, detail } of error.errors) {
-    const at = Number(/^inputs\[(\d+)\]$/.exec(path)?.[1] ?? Number.NaN)
+    const at = Number(/^inputs\[(\d+)\](?:\.\w+)?$/.exec(path)?.[1] ?? Number.NaN)
     if (at < count) faults.set(at, { code: knownCode(code), detail })
   }
   return faults

@@ -1,12 +1,13 @@
 /** One line of input: a JSON string, or an object with `input` and perhaps an `id`. Pure. */
-import type { ItemError } from '@millrace/contracts'
+import { type ItemError, type JobInput, queryAndTextSchema } from '@millrace/contracts'
 import { type Line, maxLineBytes } from './input-lines.js'
 
 export interface InputItem {
   readonly index: number
   /** Whatever the line gave, to find the output by; undefined where it gave none. */
   readonly id: unknown
-  readonly input: string
+  /** A text; for a rerank model a query and a text. */
+  readonly input: JobInput
 }
 
 /** What becomes of one line: its place is kept, whether there is an output or not. */
@@ -16,7 +17,7 @@ export type LineResult = {
 } & (
   | { readonly output: unknown }
   /** `input` as far as it could be read. */
-  | { readonly error: ItemError; readonly input: string | undefined }
+  | { readonly error: ItemError; readonly input: JobInput | undefined }
 )
 
 export type ReadLine = { readonly item: InputItem } | { readonly failed: LineResult }
@@ -37,6 +38,8 @@ export function readLine({ index, bytes }: Line): ReadLine {
     return failed('invalid_request', 'the line is neither a string nor an object with `input`')
   }
   const { input, id } = value as { input?: unknown; id?: unknown }
-  if (typeof input !== 'string') return failed('invalid_request', '`input` is not a string', id)
-  return { item: { index, id, input } }
+  if (typeof input === 'string') return { item: { index, id, input } }
+  const pair = queryAndTextSchema.safeParse(input)
+  if (pair.success) return { item: { index, id, input: pair.data } }
+  return failed('invalid_request', '`input` is neither a string nor { query, text }', id)
 }

@@ -1,0 +1,121 @@
+import { MillraceError, type SubmitJob, submitJobSchema, type Task } from '@millrace/contracts'
+import { loadTextTokenizer, writePair } from '@millrace/tokenizer'
+import { describe, expect, test } from 'vitest'
+import { jobInputs, submitOptions } from './job-inputs.js'
+
+const limits = { maxItems: 4, maxChars: 400 }
+const reranker = await loadTextTokenizer(
+  new URL('../../../models/fixtures/tiny-reranker', import.meta.url).pathname,
+  'rerank',
+)
+
+const bodyOf = (body: object): SubmitJob => submitJobSchema.parse({ model: 'm', ...body })
+
+async function faults(body: object, task: Task = 'rerank') {
+  try {
+    await jobInputs(bodyOf(body), task, task === 'rerank' ? reranker : undefined, limits)
+    return []
+  } catch (error) {
+    if (error instanceof MillraceError) return error.errors.map(({ code, path }) => `${code} ${path}`)
+    throw error
+  }
+}
+
+describe('inputs', () => {
+  const pair = { query: 'which mill?', text: 'this one' }
+
+  test('of a rerank model are pairs, each as one string', async () => {
+    const input = writePair({ first: pair.query, second: pair.text })
+    expect(await jobInputs(bodyOf({ inputs: [pair, pair] }), 'rerank', reranker, limits)).toEqual({
+      inputs: [input, input],
+      single: false,
+    })
+    expect(await jobInputs(bodyOf({ input: pair }), 'rerank', reranker, limits)).toEqual({
+      inputs: [input],
+      single: true,
+    })
+  })
+
+  test('of the other models are strings', async () => {
+    for (const task of ['feature-extraction', 'text-classification'] as const) {
+      expect(await jobInputs(bodyOf({ inputs: ['a', 'b'] }), task, undefined, limits)).toEqual({
+        inputs: ['a', 'b'],
+        single: false,
+      })
+    }
+  })
+
+  test('of another task’s shape are refused by their paths', async () => {
+    expect(await faults({ inputs: [pair, 'text'] })).toEqual(['invalid_request inputs[1]'])
+    expect(await faults({ input: 'text' })).toEqual(['invalid_request input'])
+    expect(await faults({ inputs: ['text', pair] }, 'text-classification')).toEqual([
+      'invalid_request inputs[1]',
+    ])
+  })
+
+  test('of a pair are each looked at, by their own paths', async () => {
+    expect(await faults({ input: { query: '', text: '\ud800' } })).toEqual([
+      'empty_input input.query',
+      'invalid_input input.text',
+    ])
+    expect(await faults({ inputs: [pair, { ...pair, text: 'x'.repeat(401) }] })).toEqual([
+      'input_too_long inputs[1].text',
+    ])
+    expect(await faults({ inputs: [{ ...pair, query: '\u0000pair:1:ab' }] })).toEqual([
+      'invalid_input inputs[0].query',
+    ])
+  })
+
+  test('of a pair are too long together', async () => {
+    const half = 'the '.repeat(40)
+    expect(await faults({ inputs: [pair, { query: half, text: half }] })).toEqual([
+      'input_too_long inputs[1]',
+    ])
+    expect(await faults({ inputs: [{ query: half, text: half }], options: { truncate: true } })).toEqual([])
+  })
+
+  test('are counted', async () => {
+    expect(await faults({ inputs: [] })).toEqual(['empty_input inputs'])
+    expect(await faults({ inputs: Array(5).fill(pair) })).toEqual(['too_many_items inputs'])
+  })
+
+  test('of no shape at all are refused by the schema, each by its place', () => {
+    const inputs = ['text', 7, { query: 'q' }, { ...pair, more: 1 }, pair]
+    const { error } = submitJobSchema.safeParse({ model: 'm', inputs })
+    expect(error?.issues.map(({ path }) => path.join('.'))).toEqual(['inputs.1', 'inputs.2', 'inputs.3'])
+  })
+})
+
+describe('options', () => {
+  const optionsOf = (options: object, task: Task) => {
+    try {
+      return submitOptions(bodyOf({ input: 'a', options }).options, task)
+    } catch (error) {
+      if (error instanceof MillraceError) return error.message
+      throw error
+    }
+  }
+
+  test('that fit are taken, and none is needed', () => {
+    const none = { truncate: false, encoding: 'float' }
+    expect(optionsOf({}, 'rerank')).toEqual(none)
+    expect(optionsOf({ encoding: 'base64', truncate: true }, 'feature-extraction')).toEqual({
+      truncate: true,
+      encoding: 'base64',
+    })
+    expect(optionsOf({ top_k: 2 }, 'text-classification')).toEqual({ ...none, topK: 2 })
+    expect(optionsOf({ raw_scores: true }, 'rerank')).toEqual({ ...none, rawScores: true })
+  })
+
+  test('of another task are refused by their path, with those that fit', () => {
+    expect(optionsOf({ encoding: 'float' }, 'text-classification')).toBe(
+      'options.encoding: a text-classification model takes truncate and top_k',
+    )
+    expect(optionsOf({ top_k: 1 }, 'rerank')).toMatch(/^options.top_k: /)
+    expect(optionsOf({ raw_scores: false }, 'feature-extraction')).toMatch(/^options.raw_scores: /)
+  })
+
+  test.each([{ top_k: 0 }, { top_k: 1.5 }, { top_k: '1' }, { nope: 1 }])('%j is none', (options) => {
+    expect(submitJobSchema.safeParse({ model: 'm', input: 'a', options }).success).toBe(false)
+  })
+})

@@ -1,0 +1,84 @@
+/** What a job's task takes: the inputs of a submit as the strings that are tokenized, and the options that fit. */
+import {
+  type FieldError,
+  fieldError,
+  type JobInput,
+  type JobOptions,
+  MillraceError,
+  optionsOfTask,
+  type SubmitJob,
+  type Task,
+} from '@millrace/contracts'
+import { type TextTokenizer, writePair } from '@millrace/tokenizer'
+import { checkItems, type InputLimits, type ItemToCheck } from './check-inputs.js'
+import { maxReportedFaults } from './error-response.js'
+import type { SubmitOptions } from './submit.js'
+
+export interface JobInputs {
+  inputs: string[]
+  /** Whether the client gave `input`. */
+  single: boolean
+}
+
+/**
+ * @param tokenizer of the model, where this gateway has its files
+ * @throws MillraceError invalid_request for another shape than the task's; empty_input, too_many_items, input_too_long,
+ * invalid_input
+ */
+export async function jobInputs(
+  { input, inputs = [], options: { truncate } }: Pick<SubmitJob, 'input' | 'inputs' | 'options'>,
+  task: Task,
+  tokenizer: TextTokenizer | undefined,
+  limits: InputLimits,
+): Promise<JobInputs> {
+  const single = input !== undefined
+  const given = single ? [input] : inputs
+  const pathOf = (i: number) => (single ? 'input' : `inputs[${i}]`)
+  refuseOtherShapes(given, task, pathOf)
+  const item = (i: number) => itemOf(given[i] ?? '', pathOf(i))
+  await checkItems({ count: given.length, item, path: 'inputs', truncate, tokenizer }, limits)
+  return { inputs: given.map(stringOf), single }
+}
+
+function itemOf(given: JobInput, path: string): ItemToCheck {
+  const input = stringOf(given)
+  if (typeof given === 'string') return { input, path, texts: [{ path, text: input }] }
+  const texts = [
+    { path: `${path}.query`, text: given.query },
+    { path: `${path}.text`, text: given.text },
+  ]
+  return { input, path, texts }
+}
+
+/** What is tokenized, hashed and queued. */
+function stringOf(given: JobInput): string {
+  return typeof given === 'string' ? given : writePair({ first: given.query, second: given.text })
+}
+
+function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: number) => string): void {
+  const wanted = task === 'rerank' ? 'object' : 'string'
+  const detail = task === 'rerank' ? 'this model takes { query, text }' : 'this model takes a string'
+  const errors: FieldError[] = []
+  for (let i = 0; i < given.length && errors.length < maxReportedFaults; i++) {
+    if (typeof given[i] !== wanted) errors.push({ path: pathOf(i), code: 'invalid_request', detail })
+  }
+  const [first] = errors
+  if (first) throw new MillraceError('invalid_request', `${first.path}: ${first.detail}`, { errors })
+}
+
+/** @throws MillraceError invalid_request for an option of another task */
+export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
+  const fit: readonly string[] = optionsOfTask[task]
+  const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
+  if (unfit) {
+    const detail = `a ${task} model takes ${fit.join(' and ')}`
+    throw fieldError('invalid_request', `options.${unfit[0]}`, detail)
+  }
+  const { truncate, encoding = 'float', top_k: topK, raw_scores: rawScores } = options
+  return {
+    truncate,
+    encoding,
+    ...(topK === undefined ? {} : { topK }),
+    ...(rawScores === undefined ? {} : { rawScores }),
+  }
+}
