@@ -96,10 +96,13 @@ describe('a submit', () => {
     await expect(client.submit(body, { waitS })).rejects.toThrow(RangeError)
   })
 
-  test.each(['', 'x'.repeat(256), 'a\nb', 'a b'])('refuses the idempotency key %j', async (idempotencyKey) => {
-    await expect(client.submit(body, { idempotencyKey })).rejects.toThrow(RangeError)
-    expect(server.asked).toEqual([])
-  })
+  test.each(['', 'x'.repeat(256), 'a\nb', 'a b'])(
+    'refuses the idempotency key %j',
+    async (idempotencyKey) => {
+      await expect(client.submit(body, { idempotencyKey })).rejects.toThrow(RangeError)
+      expect(server.asked).toEqual([])
+    },
+  )
 })
 
 describe('a refused request', () => {
