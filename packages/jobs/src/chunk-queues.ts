@@ -2,11 +2,12 @@
  * The producing side of BullMQ: one queue per model, one BullMQ job per chunk. BullMQ only carries: a queued job says
  * which chunk of which record to compute, and nothing else.
  */
+
 import { MillraceError } from '@millrace/contracts'
+import { reach, reachError } from '@millrace/redis'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { JobStore } from './job-store.js'
-import { reach, reachError } from './reach.js'
 import { settledWithin } from './settled-within.js'
 
 /** What a BullMQ job of ours holds. Inputs stay in the record: a dashboard must not show them. */

@@ -3,9 +3,8 @@
  * with it. A try cut off by a crash may be missing here, or stand here twice; its webhook-id tells.
  */
 import type { Delivery } from '@millrace/contracts'
-import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/redis'
+import { closeRedis, firstReady, openRedis, type RedisEvent, reach } from '@millrace/redis'
 import type { Redis } from 'ioredis'
-import { reach } from './reach.js'
 
 export interface DeliveryLogOptions {
   url: string

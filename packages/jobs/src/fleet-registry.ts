@@ -3,11 +3,10 @@
  * that a cache hit is answered even while no worker is up. Freshness goes by Redis' clock alone.
  */
 import { type ModelFacts, modelFactsSchema } from '@millrace/contracts'
-import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/redis'
+import { closeRedis, firstReady, openRedis, type RedisEvent, reach } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { defineJobCommands } from './job-commands.js'
-import { reach } from './reach.js'
 
 const announcementSchema = z.object({
   id: z.string(),

@@ -2,10 +2,11 @@
  * Each tenant's jobs by age, for listing. Jobs answered in full at submit are not listed: their client holds the output,
  * and there may be thousands of them per second.
  */
+
 import type { JobStatus } from '@millrace/contracts'
+import { reach } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import type { JobStore } from './job-store.js'
-import { reach } from './reach.js'
 import { type JobFacts, recordLifeMs, type StoredJob, unsettledLifeMs } from './record.js'
 
 export interface ListQuery {

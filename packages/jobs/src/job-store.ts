@@ -3,11 +3,18 @@
  * Knows nothing of BullMQ.
  */
 import type { ErrorCode, TerminalStatus } from '@millrace/contracts'
-import { closeRedis, firstReady, memoryUse, openRedis, type RedisEvent, settingFaults } from '@millrace/redis'
+import {
+  closeRedis,
+  firstReady,
+  memoryUse,
+  openRedis,
+  type RedisEvent,
+  reach,
+  settingFaults,
+} from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import { defineJobCommands, type ScriptOutcome } from './job-commands.js'
 import { KnownJobs } from './known-jobs.js'
-import { reach } from './reach.js'
 import {
   chunkPayload,
   factsOf,

@@ -2,9 +2,9 @@
  * Jobs that somebody has to look at when nobody asks: their limit may pass with no worker up, and a crash may come
  * between their settling and their webhook. Whoever sweeps takes due ones under a lease, so that two never both do.
  */
+import { reach } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import type { JobStore } from './job-store.js'
-import { reach } from './reach.js'
 
 const key = 'mr:{watch}'
 

@@ -4,10 +4,9 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { WebhookEvent } from '@millrace/contracts'
-import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/redis'
+import { closeRedis, firstReady, openRedis, type RedisEvent, reach, reachError } from '@millrace/redis'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { reach, reachError } from './reach.js'
 import { settledWithin } from './settled-within.js'
 
 /** What a BullMQ job of this queue holds. */

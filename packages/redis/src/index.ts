@@ -8,4 +8,5 @@ export {
   redisOptions,
   retryDelayMs,
 } from './connection.js'
+export { reach, reachError } from './reach.js'
 export { memoryUse, settingFaults } from './settings.js'

@@ -4,7 +4,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { type FieldError, MillraceError } from '@millrace/contracts'
-import { closeRedis, firstReady, openRedis, type RedisEvent } from '@millrace/redis'
+import { closeRedis, firstReady, openRedis, type RedisEvent, reach } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import type { z } from 'zod'
 import {
@@ -21,7 +21,6 @@ import {
   tenantNameSchema,
 } from './api-key.js'
 import { KeyRing } from './key-ring.js'
-import { reach } from './reach.js'
 import { defineTenantCommands } from './tenant-commands.js'
 
 export interface TenantStoreOptions {

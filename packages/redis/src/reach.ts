@@ -1,4 +1,4 @@
-/** What goes wrong between us and the queue Redis, in our words: one place for records, queues and registry. */
+/** What goes wrong between us and the queue Redis, in our words: one place for whoever speaks to it. */
 import { MillraceError } from '@millrace/contracts'
 
 /** @throws MillraceError queue_unavailable, queue_memory; one of ours passes as it is */
