@@ -1,6 +1,6 @@
 /**
  * One way to open a Redis connection: bounded retries, bounded waits, typed events for coming and going. Knows
- * nothing of what is stored; BullMQ and our own commands never share a connection.
+ * nothing of what is stored.
  */
 import { Redis, type RedisOptions } from 'ioredis'
 

@@ -13,7 +13,7 @@ const sameSignalMs = 500
 export function upCommand(): Command {
   return new Command('up')
     .description(
-      'Start a whole fleet on this machine: two Redis processes, a gateway, workers. Ctrl-C stops it.',
+      'Start a whole fleet on this machine: two Redis processes, a gateway, workers, a courier. Ctrl-C stops it.',
     )
     .option('--workers <n>', 'worker processes (default: 2, or 1 on a single core)', wholeNumber(1, 256))
     .option(
