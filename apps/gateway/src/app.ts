@@ -57,8 +57,10 @@ export function createApp(
     { route: livezRoute, scope: null, handle: livez },
     { route: readyzRoute, scope: null, handle: readyz(context) },
   ] as const
+  // `{}`: also without one (OpenAPI 3.1, section 4.8.30).
+  const withKey = keysRequired ? [{ bearer: [] }] : [{ bearer: [] }, {}]
   for (const { route, scope, handle } of routes) {
-    app.openAPIRegistry.registerPath(route)
+    app.openAPIRegistry.registerPath({ ...route, security: scope === null ? [] : withKey })
     const path = route.getRoutingPath()
     if (scope !== null) app.on(route.method, path, requireScope(scope))
     app.on(route.method, path, (c) => handle(c))

@@ -121,10 +121,20 @@ describe('every route', () => {
     expect(document.components.securitySchemes).toMatchObject({ bearer: { type: 'http', scheme: 'bearer' } })
     for (const { name, path, operation } of operations) {
       const needs = path.startsWith('/v1/')
-      expect([name, operation.security]).toEqual([name, needs ? [{ bearer: [] }] : []])
+      expect([name, operation.security]).toEqual([name, needs ? [{ bearer: [] }, {}] : []])
       const { responses } = operation
       expect([name, '401' in responses, '403' in responses]).toEqual([name, needs, needs])
     }
+  })
+
+  test('offers no way without a key where keys are required', async () => {
+    const strict = await site.another({ KEYS_REQUIRED: 'true' })
+    const { paths } = await bodyOf<Document>(await fetch(`${strict.url}/openapi.json`))
+    for (const [path, methods] of Object.entries(paths)) {
+      const expected = path.startsWith('/v1/') ? [{ bearer: [] }] : []
+      for (const { security } of Object.values(methods)) expect([path, security]).toEqual([path, expected])
+    }
+    await strict.close()
   })
 
   test('has examples of its requests and of its good answers, each fit for its schema', () => {

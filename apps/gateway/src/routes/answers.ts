@@ -14,15 +14,13 @@ export const tags = [
   { name: 'Health', description: 'For whoever runs this fleet; no key is needed' },
 ]
 
-/** The one security scheme, and what a route says that needs a key. */
+/** The one security scheme. */
 export const bearer = {
   type: 'http' as const,
   scheme: 'bearer',
   description:
     'An API key (`millrace keys create`), also taken as `X-API-Key`. While no key was ever made none is needed.',
 }
-export const needsKey = [{ bearer: [] }]
-export const needsNoKey: Record<string, string[]>[] = []
 
 export const jobParams = z.object({
   id: z.string().meta({ description: 'Of the job: a UUID, in either case', example: exampleId }),

@@ -5,7 +5,7 @@ import { endJob, type StoredJob, storedJob } from '@millrace/jobs'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
 import { storedText } from '../stored-text.js'
-import { jobParams, needsKey, problems } from './answers.js'
+import { jobParams, problems } from './answers.js'
 import { canceledJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
 
@@ -13,7 +13,6 @@ export const cancelJobRoute = createRoute({
   method: 'post',
   path: '/v1/jobs/{id}/cancel',
   tags: ['Jobs'],
-  security: needsKey,
   summary: 'Cancel a job',
   description:
     'Canceling a canceled job answers the same again; a job that is settled otherwise stays as it is (409).',

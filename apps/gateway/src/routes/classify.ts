@@ -10,14 +10,13 @@ import { modelOf } from '../model-of.js'
 import { TokenCounts } from '../openai-usage.js'
 import { setHeader } from '../set-header.js'
 import { clientClosedRequest, submitAndSettle } from '../submit-and-settle.js'
-import { needsKey, problems, waitedForFaults } from './answers.js'
+import { problems, waitedForFaults } from './answers.js'
 import { classifications, classifyExample } from './examples.js'
 
 export const classifyRoute = createRoute({
   method: 'post',
   path: '/v1/classify',
   tags: ['Tasks'],
-  security: needsKey,
   summary: 'Classify texts',
   description:
     'In the form of vLLM and SGLang. The answer waits for the result; an input that fails fails the request: to have ' +

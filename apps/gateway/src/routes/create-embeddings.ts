@@ -11,14 +11,13 @@ import { embeddingsInputs } from '../openai-inputs.js'
 import { TokenCounts } from '../openai-usage.js'
 import { setHeader } from '../set-header.js'
 import { clientClosedRequest, submitAndSettle } from '../submit-and-settle.js'
-import { needsKey, waitedForFaults } from './answers.js'
+import { waitedForFaults } from './answers.js'
 import { embeddings, embeddingsExample } from './examples.js'
 
 export const createEmbeddingsRoute = createRoute({
   method: 'post',
   path: '/v1/embeddings',
   tags: ['OpenAI'],
-  security: needsKey,
   summary: 'Embed, as OpenAI does',
   description:
     "OpenAI's form, for its clients. The answer waits for the result; an input that fails fails the request. Errors on " +

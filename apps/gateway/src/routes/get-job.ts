@@ -11,7 +11,7 @@ import { readJob } from '../read-job.js'
 import { setHeader } from '../set-header.js'
 import { settledJob } from '../settled-job.js'
 import { storedText } from '../stored-text.js'
-import { jobParams, needsKey, prefer, problems } from './answers.js'
+import { jobParams, prefer, problems } from './answers.js'
 import { succeededJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
 
@@ -24,7 +24,6 @@ export const getJobRoute = createRoute({
   method: 'get',
   path: '/v1/jobs/{id}',
   tags: ['Jobs'],
-  security: needsKey,
   summary: 'Read a job',
   description:
     'With `Prefer: wait=N` or `?wait=N` the answer waits up to N seconds for the job to be settled.',

@@ -2,7 +2,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
-import { needsNoKey, problems } from './answers.js'
+import { problems } from './answers.js'
 import { readiness } from './examples.js'
 
 const readinessSchema = z
@@ -18,7 +18,6 @@ export const livezRoute = createRoute({
   method: 'get',
   path: '/livez',
   tags: ['Health'],
-  security: needsNoKey,
   summary: 'Whether this process runs',
   responses: {
     200: { description: 'It does', content: { 'text/plain': { schema: z.string(), example: 'ok\n' } } },
@@ -30,7 +29,6 @@ export const readyzRoute = createRoute({
   method: 'get',
   path: '/readyz',
   tags: ['Health'],
-  security: needsNoKey,
   summary: 'Whether this process can take work',
   responses: {
     200: {

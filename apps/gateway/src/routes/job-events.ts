@@ -14,7 +14,7 @@ import { KnownResults } from '../known-results.js'
 import { readJob } from '../read-job.js'
 import { msToLimit, rereadMs } from '../settled-job.js'
 import { storedText } from '../stored-text.js'
-import { jobParams, lastEventId, needsKey, problems } from './answers.js'
+import { jobParams, lastEventId, problems } from './answers.js'
 import { exampleEvent } from './examples.js'
 
 /** One event, as its lines say it. */
@@ -28,7 +28,6 @@ export const jobEventsRoute = createRoute({
   method: 'get',
   path: '/v1/jobs/{id}/events',
   tags: ['Jobs'],
-  security: needsKey,
   summary: 'Follow a job as server-sent events',
   description:
     '`queued` (position, eta), `started`, `progress`, then the terminal event with the whole job, which ends the ' +

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { invalidRequest } from '../invalid-request.js'
 import { expireIfLate } from '../read-job.js'
-import { needsKey, problems } from './answers.js'
+import { problems } from './answers.js'
 import { jobList } from './examples.js'
 
 const querySchema = z.object({
@@ -33,7 +33,6 @@ export const listJobsRoute = createRoute({
   method: 'get',
   path: '/v1/jobs',
   tags: ['Jobs'],
-  security: needsKey,
   summary: 'List your jobs',
   description:
     'Without their outputs. Jobs that were answered at once from the cache are not listed. A page may be short, even ' +

@@ -2,14 +2,13 @@
 import { createRoute } from '@hono/zod-openapi'
 import { type Model, modelListSchema } from '@millrace/contracts'
 import type { GatewayContext, RequestContext } from '../context.js'
-import { needsKey, problems } from './answers.js'
+import { problems } from './answers.js'
 import { modelList } from './examples.js'
 
 export const listModelsRoute = createRoute({
   method: 'get',
   path: '/v1/models',
   tags: ['Models'],
-  security: needsKey,
   summary: 'List the models',
   responses: {
     200: {

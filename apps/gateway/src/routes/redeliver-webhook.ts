@@ -4,7 +4,7 @@ import { isTerminal, jobSchema, MillraceError } from '@millrace/contracts'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
 import { storedText } from '../stored-text.js'
-import { jobParams, needsKey, problems } from './answers.js'
+import { jobParams, problems } from './answers.js'
 import { deliveredJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
 
@@ -12,7 +12,6 @@ export const redeliverWebhookRoute = createRoute({
   method: 'post',
   path: '/v1/jobs/{id}/webhook/redeliver',
   tags: ['Jobs'],
-  security: needsKey,
   summary: 'Deliver the webhook of a settled job again',
   description: 'Under the same `webhook-id` as before, so that a receiver knows what it has seen.',
   request: { params: jobParams },

@@ -11,14 +11,13 @@ import { TokenCounts } from '../openai-usage.js'
 import { rankingText } from '../rerank-answer.js'
 import { setHeader } from '../set-header.js'
 import { clientClosedRequest, submitAndSettle } from '../submit-and-settle.js'
-import { needsKey, problems, waitedForFaults } from './answers.js'
+import { problems, waitedForFaults } from './answers.js'
 import { ranking, rerankExample } from './examples.js'
 
 export const rerankRoute = createRoute({
   method: 'post',
   path: '/v1/rerank',
   tags: ['Tasks'],
-  security: needsKey,
   summary: 'Rank documents by their relevance to a query',
   description:
     'In the form that Cohere, Jina and vLLM share. The answer waits for the result; a document that fails fails the ' +

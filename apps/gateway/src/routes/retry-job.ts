@@ -7,7 +7,7 @@ import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
 import { setHeader } from '../set-header.js'
 import { storedText } from '../stored-text.js'
-import { jobParams, needsKey, problems } from './answers.js'
+import { jobParams, problems } from './answers.js'
 import { queuedJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
 
@@ -15,7 +15,6 @@ export const retryJobRoute = createRoute({
   method: 'post',
   path: '/v1/jobs/{id}/retry',
   tags: ['Jobs'],
-  security: needsKey,
   summary: 'Try a failed or expired job again',
   request: { params: jobParams },
   responses: {

@@ -20,7 +20,7 @@ import { rereadMs, settledJob } from '../settled-job.js'
 import { storedText } from '../stored-text.js'
 import { type SubmitRequest, type Submitted, submit } from '../submit.js'
 import { SubmitBodies } from '../submit-bodies.js'
-import { idempotencyKey, needsKey, prefer, problems } from './answers.js'
+import { idempotencyKey, prefer, problems } from './answers.js'
 import { exampleEvent, queuedJob, submitExamples, succeededJob } from './examples.js'
 import { eventSchema, streamEvents, wantsEvents } from './job-events.js'
 
@@ -28,7 +28,6 @@ export const submitJobRoute = createRoute({
   method: 'post',
   path: '/v1/jobs',
   tags: ['Jobs'],
-  security: needsKey,
   summary: 'Submit a job',
   description:
     'Answers 200 at once when every item is known to the cache, and 202 when items are queued. With `Prefer: wait=N` ' +
