@@ -132,6 +132,15 @@ describe('telling', () => {
     expect(unasked.webhooks).toEqual([])
   })
 
+  it('of a start is done again by a later try, as the one that started the job may have died first', async () => {
+    const { webhooks, run } = chunkUnderTest({
+      takes: [{ ...taken, facts: telling('job.started'), first: false }],
+      delivery: { attempt: 2 },
+    })
+    await run()
+    expect(webhooks).toEqual([{ job: 'job', run: 0, event: 'job.started' }])
+  })
+
   it('of an end names the run that ended', async () => {
     const { done, webhooks, run } = chunkUnderTest({
       takes: [{ ...taken, facts: telling('job.succeeded', 'job.failed') }],

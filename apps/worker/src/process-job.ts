@@ -53,7 +53,8 @@ export async function processJob(delivery: ChunkDelivery, context: ProcessJobCon
     const queueMs = startedAtMs - facts.createdAtMs
     emit({ type: 'chunk-taken', model, jobId, chunk, requestId, items: items.length, queueMs })
     if (settleByMs !== null) inHand.endIn(settleByMs - now() + 1)
-    if (taken.first) await tellWebhook(facts, run, 'job.started', context)
+    // A later try may follow a crash between the start and its telling.
+    if (taken.first || attempt > 1) await tellWebhook(facts, run, 'job.started', context)
     const result = await compute(delivery, taken, inHand.signal, context)
     await storeAndTell(result, delivery, taken, context)
     await delivery.complete()
