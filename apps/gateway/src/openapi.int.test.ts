@@ -129,7 +129,7 @@ describe('every route', () => {
 
   test('offers no way without a key where keys are required', async () => {
     const strict = await site.another({ KEYS_REQUIRED: 'true' })
-    const { paths } = await bodyOf<Document>(await fetch(`${strict.url}/openapi.json`))
+    const { paths }: Document = await bodyOf(await fetch(`${strict.url}/openapi.json`))
     for (const [path, methods] of Object.entries(paths)) {
       const expected = path.startsWith('/v1/') ? [{ bearer: [] }] : []
       for (const { security } of Object.values(methods)) expect([path, security]).toEqual([path, expected])

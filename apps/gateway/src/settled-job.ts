@@ -17,7 +17,10 @@ export interface WaitContext {
 }
 
 /** A message can be missed; the record cannot: after this long without one it is read, and the wait goes on. */
-export const rereadMs = 5000
+export const rereadMs = 15_000
+
+/** What a message says is the same for all who wait for its job, and so is the job that they get: one, rendered once. */
+const told = new WeakMap<SettledJob, StoredJob>()
 
 /**
  * The job as it is once it is settled, or as it is when the limit or the signal comes first.
@@ -49,8 +52,10 @@ export async function settledJob(
     // Both: it may have been settled, and heard of, while the record was on its way here.
     const first = limitMs < waitMs ? Promise.race([heard, channel.waitFor(jobId, limitMs, signal)]) : heard
     const message = await first
-    const told = message && withMessage(job, message)
-    if (told) return told
+    const settled = message && withMessage(job, message)
+    if (settled) return settled
+    // Nobody is left to read it for, and thousands may leave together.
+    if (signal.aborted) return job
   }
 }
 
@@ -60,6 +65,12 @@ export function msToLimit(job: JobProgress, nowMs: number): number {
   return Math.max(1, Math.min(startBy, job.settleByMs ?? startBy) - nowMs + 1)
 }
 
-function withMessage(job: StoredJob, { progress, outputs }: SettledJob): StoredJob | undefined {
-  return outputs ? storedJob(job, progress, new Map([...job.outputs, ...outputs])) : undefined
+function withMessage(job: StoredJob, message: SettledJob): StoredJob | undefined {
+  const { progress, outputs } = message
+  if (!outputs) return undefined
+  const known = told.get(message)
+  if (known) return known
+  const settled = storedJob(job, progress, new Map([...job.outputs, ...outputs]))
+  told.set(message, settled)
+  return settled
 }

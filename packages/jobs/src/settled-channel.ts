@@ -7,6 +7,9 @@ import type { Subscriber } from './subscriber.js'
 
 export const settledChannel = 'mr:settled'
 
+/** Thousands may wait for one job. */
+const perTurn = 64
+
 type Listener = (job: SettledJob | undefined) => void
 
 export class SettledChannel {
@@ -56,8 +59,14 @@ export class SettledChannel {
   #hear(message: Buffer): void {
     if (this.#waiting.size === 0) return
     for (const job of decodeSettled(message, (id) => this.#waiting.has(id))) {
-      for (const finish of [...(this.#waiting.get(job.jobId) ?? [])]) finish(job)
+      this.#answer(job, [...(this.#waiting.get(job.jobId) ?? [])])
     }
+  }
+
+  /** Some in each turn of the event loop: the first have their answers while the last are still being made. */
+  #answer(job: SettledJob, listeners: Listener[]): void {
+    for (const finish of listeners.splice(0, perTurn)) finish(job)
+    if (listeners.length > 0) setImmediate(() => this.#answer(job, listeners))
   }
 
   #releaseAll(): void {
