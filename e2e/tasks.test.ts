@@ -1,13 +1,22 @@
 /** Classification and reranking on a fleet of real processes, against what the Python reference wrote beside the models. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { classificationListSchema, errorCodes, type LabelScore, rerankListSchema } from '@millrace/contracts'
+import {
+  type Candidate,
+  candidateSchema,
+  classificationListSchema,
+  errorCodes,
+  type LabelScore,
+  rerankListSchema,
+} from '@millrace/contracts'
 import { type Fleet, startFleet } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { type Answer, call, model as embedder, finished, jobOf, post, problemOf, root } from './api.js'
 
 const classifier = 'tiny-classifier'
 const reranker = 'tiny-reranker'
+const filler = 'tiny-filler'
 const tolerated = 1e-4
 
 interface ClassifierReference {
@@ -36,7 +45,7 @@ beforeAll(async () => {
     workers: 2,
     env: {
       MILLRACE_CONFIG: join(root, 'models/fixtures/millrace.json'),
-      MILLRACE_MODELS: `${classifier},${reranker}`,
+      MILLRACE_MODELS: `${classifier},${reranker},${filler}`,
       MAX_ITEMS: '64',
       MAX_INPUT_CHARS: '5000',
     },
@@ -307,6 +316,45 @@ describe('bad input has its own code and path', () => {
   })
 })
 
+describe('a fill-mask job', () => {
+  const masked = referenceOf(filler) as {
+    items: { text: string; candidates: Candidate[] }[]
+  }
+  const inputs = masked.items.map(({ text }) => text)
+  const outputOf = async (options: object) => {
+    const body = { model: filler, inputs, options: { truncate: true, ...options } }
+    const job = await finished(fleet.url, jobOf(await post(fleet.url, body)).id)
+    expect(job.status).toBe('succeeded')
+    return z.array(z.array(candidateSchema.strict())).parse(job.output)
+  }
+
+  it('gives the reference’s candidates, five or so many as asked for, of one computation', async () => {
+    const most = await outputOf({ top_k: 20 })
+    for (const [at, { candidates }] of masked.items.entries()) {
+      const found = most[at] ?? []
+      close(
+        found.map(({ score }) => score),
+        candidates.map(({ score }) => score),
+      )
+      const words = (list: Candidate[]) => list.map(({ score: _, ...rest }) => rest)
+      expect(words(found)).toEqual(words(candidates))
+    }
+    expect(await outputOf({})).toEqual(most.map((list) => list.slice(0, 5)))
+  })
+
+  it('is refused by its path without exactly one mask, before it is queued', async () => {
+    const answer = await post(fleet.url, { model: filler, inputs: ['the [MASK].', 'the mill.'] })
+    expect(problemOf(answer)).toMatchObject({ code: 'invalid_input', errors: [{ path: 'inputs[1]' }] })
+  })
+
+  it('fails in the item whose mask is cut off', async () => {
+    const input = `${'mill '.repeat(80)}[MASK]`
+    const sent = await post(fleet.url, { model: filler, input, options: { truncate: true } })
+    const job = await finished(fleet.url, jobOf(sent).id)
+    expect(job).toMatchObject({ status: 'failed', error: { code: 'invalid_input' } })
+  })
+})
+
 describe('what operators see', () => {
   it('the task and the facts of each model', async () => {
     const { body } = await call(fleet.url, '/v1/models')
@@ -324,6 +372,7 @@ describe('what operators see', () => {
           },
         },
         { id: reranker, task: 'rerank', workers: 2, facts: { task: 'rerank', max_tokens: 64 } },
+        { id: filler, task: 'fill-mask', workers: 2, facts: { mask_token: '[MASK]', max_tokens: 64 } },
         { id: embedder, task: 'feature-extraction', workers: 0, facts: null },
       ],
     })

@@ -7,6 +7,7 @@ const tokenizer = {
   maxTokens: 12,
   padTokenId: 0,
   encode: () => ({ ids: new Int32Array() }),
+  decode: () => '',
   count: (text: string) => text.split(' ').length + 2,
 }
 

@@ -1,6 +1,6 @@
 /** Whether each input can be a model's input at all. All faulty ones are named together, by their paths. */
 import { type FieldError, MillraceError } from '@millrace/contracts'
-import { isPair, isTokenIds, type TextTokenizer } from '@millrace/tokenizer'
+import { isPair, isTokenIds, masksFault, type TextTokenizer } from '@millrace/tokenizer'
 import { maxReportedFaults } from './error-response.js'
 import { TokenCounter } from './token-counter.js'
 
@@ -68,7 +68,7 @@ export async function checkItems(given: ItemsToCheck, limits: InputLimits): Prom
   const counter = given.truncate || !given.tokenizer ? undefined : new TokenCounter(given.tokenizer)
   for (let i = 0; i < count && faults.length < maxReportedFaults; i++) {
     const item = given.item(i)
-    const found = item.texts.flatMap((text) => textFault(text, limits) ?? [])
+    const found = item.texts.flatMap((text) => textFault(text, limits) ?? maskFault(text, given) ?? [])
     if (found.length > 0) faults.push(...found)
     else {
       const tooLong = counter?.faultOf(item.input)
@@ -97,6 +97,11 @@ function textFault({ path, text }: TextToCheck, limits: InputLimits): FieldError
     return { path, code: 'invalid_input', detail }
   }
   return undefined
+}
+
+function maskFault({ path, text }: TextToCheck, { tokenizer }: Checked): FieldError | undefined {
+  const detail = tokenizer?.mask && masksFault(text, tokenizer.mask)
+  return detail === undefined ? undefined : { path, code: 'invalid_input', detail }
 }
 
 function fault(errors: FieldError[]): MillraceError {

@@ -9,11 +9,18 @@ const reranker = await loadTextTokenizer(
   'rerank',
 )
 
+const filler = await loadTextTokenizer(
+  new URL('../../../models/fixtures/tiny-filler', import.meta.url).pathname,
+  'fill-mask',
+)
+
+const tokenizers: Partial<Record<Task, typeof reranker>> = { rerank: reranker, 'fill-mask': filler }
+
 const bodyOf = (body: object): SubmitJob => submitJobSchema.parse({ model: 'm', ...body })
 
 async function faults(body: object, task: Task = 'rerank') {
   try {
-    await jobInputs(bodyOf(body), task, task === 'rerank' ? reranker : undefined, limits)
+    await jobInputs(bodyOf(body), task, tokenizers[task], limits)
     return []
   } catch (error) {
     if (error instanceof MillraceError) return error.errors.map(({ code, path }) => `${code} ${path}`)
@@ -51,6 +58,18 @@ describe('inputs', () => {
     expect(await faults({ inputs: ['text', pair] }, 'text-classification')).toEqual([
       'invalid_request inputs[1]',
     ])
+  })
+
+  test('of a fill-mask model hold its mask exactly once, by their paths, also where they may be cut', async () => {
+    const inputs = ['the [MASK].', 'no mask', '[MASK] [MASK]']
+    for (const truncate of [false, true]) {
+      expect(await faults({ inputs, options: { truncate } }, 'fill-mask')).toEqual([
+        'invalid_input inputs[1]',
+        'invalid_input inputs[2]',
+      ])
+    }
+    expect(await faults({ input: 'a mill' }, 'fill-mask')).toEqual(['invalid_input input'])
+    expect(await faults({ input: 'a [MASK] mill' }, 'fill-mask')).toEqual([])
   })
 
   test('of a pair are each looked at, by their own paths', async () => {
@@ -104,6 +123,7 @@ describe('options', () => {
       encoding: 'base64',
     })
     expect(optionsOf({ top_k: 2 }, 'text-classification')).toEqual({ ...none, topK: 2 })
+    expect(optionsOf({ top_k: 20 }, 'fill-mask')).toEqual({ ...none, topK: 20 })
     expect(optionsOf({ raw_scores: true }, 'rerank')).toEqual({ ...none, rawScores: true })
   })
 
@@ -113,6 +133,11 @@ describe('options', () => {
     )
     expect(optionsOf({ top_k: 1 }, 'rerank')).toMatch(/^options.top_k: /)
     expect(optionsOf({ raw_scores: false }, 'feature-extraction')).toMatch(/^options.raw_scores: /)
+  })
+
+  test('ask for no more candidates than are computed', () => {
+    expect(optionsOf({ top_k: 21 }, 'fill-mask')).toBe('options.top_k: a fill-mask model gives at most 20')
+    expect(optionsOf({ top_k: 21 }, 'text-classification')).toMatchObject({ topK: 21 })
   })
 
   test.each([{ top_k: 0 }, { top_k: 1.5 }, { top_k: '1' }, { nope: 1 }])('%j is none', (options) => {

@@ -5,6 +5,7 @@ import {
   type JobInput,
   type JobOptions,
   MillraceError,
+  maxCandidates,
   optionsOfTask,
   type SubmitJob,
   type Task,
@@ -66,13 +67,16 @@ function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: n
   if (first) throw new MillraceError('invalid_request', `${first.path}: ${first.detail}`, { errors })
 }
 
-/** @throws MillraceError invalid_request for an option of another task */
+/** @throws MillraceError invalid_request for an option of another task, and for too many candidates */
 export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
   const fit: readonly string[] = optionsOfTask[task]
   const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
   if (unfit) {
     const detail = `a ${task} model takes ${fit.join(' and ')}`
     throw fieldError('invalid_request', `options.${unfit[0]}`, detail)
+  }
+  if (task === 'fill-mask' && (options.top_k ?? 0) > maxCandidates) {
+    throw fieldError('invalid_request', 'options.top_k', `a fill-mask model gives at most ${maxCandidates}`)
   }
   const { truncate, encoding = 'float', top_k: topK, raw_scores: rawScores } = options
   return {

@@ -3,9 +3,10 @@
  * and one more ready; nothing waits while one is idle. Knows nothing of requests, and takes no claims: it ends them.
  */
 import type { Batch, MicroBatcher } from '@millrace/batching'
-import { encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
-import { MillraceError, type ModelFacts } from '@millrace/contracts'
-import type { BatchOutcome, LoadedModel } from '@millrace/model'
+import { encodeCandidates, encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
+import { MillraceError } from '@millrace/contracts'
+import { type BatchOutcome, type LoadedModel, scoredTokens } from '@millrace/model'
+import { candidatesOf } from './candidates.js'
 import type { Claims } from './claims.js'
 import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
@@ -89,7 +90,7 @@ export class BatchRunner {
           onRoom()
         })
       emit({ type: 'batch-done', model: alias, items: count, realTokens, paddedTokens, predictMs, reason })
-      const results = outcomes.map((outcome) => bytesOf(outcome, model.facts))
+      const results = outcomes.map((outcome, i) => bytesOf(outcome, model, items[i]?.encoded.ids))
       // Only answers are shared: a failure may be this worker's own.
       const answers = results.flatMap((value, i) => {
         const key = keys[i]
@@ -110,7 +111,11 @@ export class BatchRunner {
   }
 }
 
-function bytesOf(outcome: BatchOutcome['outcomes'][number], facts: ModelFacts): Buffer {
+function bytesOf(
+  outcome: BatchOutcome['outcomes'][number],
+  { facts, tokenizer }: LoadedModel,
+  ids: Int32Array = Int32Array.of(),
+): Buffer {
   if (!outcome.ok) return encodeError(outcome.error)
   switch (facts.task) {
     case 'feature-extraction':
@@ -119,5 +124,7 @@ function bytesOf(outcome: BatchOutcome['outcomes'][number], facts: ModelFacts): 
       return encodeLabels(facts.labels, outcome.vector)
     case 'rerank':
       return encodeScore(outcome.vector[0] ?? Number.NaN)
+    case 'fill-mask':
+      return encodeCandidates(candidatesOf(scoredTokens(outcome.vector), ids, tokenizer))
   }
 }

@@ -44,6 +44,7 @@ export function computerUnderTest(
     tokenizer: {
       maxTokens: 8,
       padTokenId: 0,
+      decode: () => '',
       count: (text: string) => text.length,
       encode: (text: string) => {
         if (text.length > 8) throw new MillraceError('input_too_long', 'too long')

@@ -1,6 +1,7 @@
 export { type ContentKeyParts, contentKey, keyMaker } from './content-key.js'
 export {
   decodeResult,
+  encodeCandidates,
   encodeError,
   encodeLabels,
   encodeScore,

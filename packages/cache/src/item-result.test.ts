@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   decodeResult,
+  encodeCandidates,
   encodeError,
   encodeLabels,
   encodeScore,
@@ -53,6 +54,14 @@ describe('item result bytes', () => {
         expect(isVectorResult(bytes) || isErrorResult(bytes)).toBe(false)
       }),
     )
+  })
+
+  it('gives back candidates as they were, apart from vectors and errors', () => {
+    const candidates = [{ score: 0.7, token: 12, token_str: '##é', sequence: 'café "noir"' }]
+    const bytes = encodeCandidates(candidates)
+    expect(decodeResult(bytes)).toEqual({ kind: 'candidates', candidates })
+    expect(isVectorResult(bytes) || isErrorResult(bytes)).toBe(false)
+    expect(isResult(bytes.subarray(0, bytes.length - 1))).toBe(false)
   })
 
   it('refuses to name more or fewer scores than there are', () => {

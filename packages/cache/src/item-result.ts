@@ -6,10 +6,11 @@
  * - 1, error: `count` bytes of UTF-8 JSON `{ code, detail }`
  * - 2, labels: `count` float32 LE scores, then their names to the end, a UTF-8 JSON array of strings
  * - 3, score: one float32 LE value
+ * - 4, candidates: `count` bytes of UTF-8 JSON, an array of `Candidate`s, best first
  * So a result says what it is: whoever writes it out needs neither the model nor its facts, which may be others by then.
  */
 import { endianness } from 'node:os'
-import type { ItemError } from '@millrace/contracts'
+import type { Candidate, ItemError } from '@millrace/contracts'
 
 export type ItemResult =
   | { kind: 'vector'; values: Float32Array }
@@ -17,10 +18,11 @@ export type ItemResult =
   /** A score of every label, in the model's own order. */
   | { kind: 'labels'; labels: string[]; scores: Float32Array }
   | { kind: 'score'; score: number }
+  | { kind: 'candidates'; candidates: Candidate[] }
 
 const headerBytes = 8
 const version = 1
-const kinds = { vector: 0, error: 1, labels: 2, score: 3 } as const
+const kinds = { vector: 0, error: 1, labels: 2, score: 3, candidates: 4 } as const
 
 if (endianness() !== 'LE')
   throw new Error('Millrace stores float32 as the machine holds it: little-endian only')
@@ -48,8 +50,16 @@ export function encodeScore(score: number): Buffer {
 }
 
 export function encodeError(error: ItemError): Buffer {
-  const json = Buffer.from(JSON.stringify({ code: error.code, detail: error.detail }))
-  const bytes = header(kinds.error, json.length, json.length)
+  return jsonBytes(kinds.error, { code: error.code, detail: error.detail })
+}
+
+export function encodeCandidates(candidates: readonly Candidate[]): Buffer {
+  return jsonBytes(kinds.candidates, candidates)
+}
+
+function jsonBytes(kind: number, value: unknown): Buffer {
+  const json = Buffer.from(JSON.stringify(value))
+  const bytes = header(kind, json.length, json.length)
   bytes.set(json, headerBytes)
   return bytes
 }
@@ -66,6 +76,11 @@ export function decodeResult(bytes: Buffer): ItemResult {
     }
     case kinds.score:
       return { kind: 'score', score: bytes.readFloatLE(headerBytes) }
+    case kinds.candidates:
+      return {
+        kind: 'candidates',
+        candidates: JSON.parse(bytes.toString('utf8', headerBytes)) as Candidate[],
+      }
     default:
       return { kind: 'error', error: JSON.parse(bytes.toString('utf8', headerBytes)) as ItemError }
   }
@@ -123,7 +138,7 @@ function checkedCount(bytes: Buffer): number {
 
 function isWhole(kind: number | undefined, count: number, payload: number): boolean {
   if (kind === kinds.vector) return payload === count * 4
-  if (kind === kinds.error) return payload === count
+  if (kind === kinds.error || kind === kinds.candidates) return payload === count
   // The names end the bytes: a JSON array has two at least.
   if (kind === kinds.labels) return payload >= count * 4 + 2
   return kind === kinds.score && count === 1 && payload === 4

@@ -34,7 +34,9 @@ export const jobOptionsSchema = z
       .int()
       .min(1)
       .optional()
-      .describe('text-classification: only so many labels, the best; all by default'),
+      .describe(
+        'text-classification: only so many labels, the best; all by default. fill-mask: so many candidates, at most 20; 5 by default',
+      ),
     raw_scores: z
       .boolean()
       .optional()
@@ -47,7 +49,11 @@ export const optionsOfTask = {
   'feature-extraction': ['truncate', 'encoding'],
   'text-classification': ['truncate', 'top_k'],
   rerank: ['truncate', 'raw_scores'],
+  'fill-mask': ['truncate', 'top_k'],
 } as const satisfies Record<Task, readonly (keyof JobOptions)[]>
+
+/** Of a masked text so many candidates are computed and kept; `top_k` asks for no more. */
+export const maxCandidates = 20
 
 /** An input of a rerank model: how well does the text answer the query? */
 export const queryAndTextSchema = z
@@ -152,15 +158,27 @@ export const embeddingSchema = z
 export const labelScoreSchema = z.object({ label: z.string(), score: z.number() }).meta({ id: 'LabelScore' })
 export type LabelScore = z.infer<typeof labelScoreSchema>
 
+/** What may stand in the place of the mask, in the words of transformers' FillMaskPipeline. */
+export const candidateSchema = z
+  .object({
+    score: z.number().describe('Its share of 1 among all tokens of the model'),
+    token: z.number().int(),
+    token_str: z.string(),
+    sequence: z.string().describe('The text with the mask filled, as the tokenizer reads it'),
+  })
+  .meta({ id: 'Candidate' })
+export type Candidate = z.infer<typeof candidateSchema>
+
 export const itemOutputSchema = z
   .union([
     embeddingSchema,
     z.array(labelScoreSchema),
+    z.array(candidateSchema),
     z.object({ score: z.number() }).meta({ id: 'Score' }),
     itemErrorSchema,
   ])
   .describe(
-    'feature-extraction: an embedding; text-classification: labels, best first; rerank: a score; or the error of this item',
+    'feature-extraction: an embedding; text-classification: labels, best first; rerank: a score; fill-mask: candidates, best first; or the error of this item',
   )
 
 export const jobSchema = z

@@ -1,7 +1,7 @@
 /** What a fleet says of its models: the entries of `GET /v1/models` and what a worker announces. */
 import { z } from 'zod'
 
-export const tasks = ['feature-extraction', 'text-classification', 'rerank'] as const
+export const tasks = ['feature-extraction', 'text-classification', 'rerank', 'fill-mask'] as const
 export type Task = (typeof tasks)[number]
 
 const commonFacts = z.object({
@@ -30,6 +30,10 @@ export const modelFactsSchema = z.discriminatedUnion('task', [
       .describe('Each label is scored by itself; otherwise the scores of all labels add up to 1'),
   }),
   commonFacts.extend({ task: z.literal('rerank') }),
+  commonFacts.extend({
+    task: z.literal('fill-mask'),
+    mask_token: z.string().describe('How an input writes the place to be filled, exactly once'),
+  }),
 ])
 export type ModelFacts = z.infer<typeof modelFactsSchema>
 

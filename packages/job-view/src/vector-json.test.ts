@@ -1,4 +1,4 @@
-import { encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
+import { encodeCandidates, encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { rankedLabels } from './scores.js'
@@ -74,4 +74,18 @@ test('a score is the sigmoid of its logit, or the logit itself', () => {
   expect(scoreOf(-2)).toBeCloseTo(1 / (1 + Math.exp(2)), 7)
   expect(scoreOf(-2, true)).toBe(-2)
   expect([scoreOf(-200), scoreOf(200)]).toEqual([0, 1])
+})
+
+test('of candidates the best five are written, or so many as are asked for', () => {
+  const texts = new ResultTexts(1 << 20)
+  const all = Array.from({ length: 8 }, (_, at) => ({
+    score: 0.5 / (at + 1),
+    token: at,
+    token_str: `t${at}`,
+    sequence: `the t${at}.`,
+  }))
+  const bytes = encodeCandidates(all)
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float' }))).toEqual(all.slice(0, 5))
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 1 }))).toEqual(all.slice(0, 1))
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 20 }))).toEqual(all)
 })

@@ -20,8 +20,8 @@ export class ResultTexts {
   }
 
   /**
-   * The JSON of one item's result: numbers or a base64 string; `[{ "label": ..., "score": ... }]`; `{ "score": ... }`; or
-   * `{ "error": ... }`.
+   * The JSON of one item's result: numbers or a base64 string; `[{ "label": ..., "score": ... }]`; `{ "score": ... }`;
+   * `[{ "score", "token", "token_str", "sequence" }]`; or `{ "error": ... }`.
    */
   textOf(bytes: Buffer, form: ResultForm): string {
     if (!isVectorResult(bytes)) return smallText(bytes, form)
@@ -39,6 +39,9 @@ export function itemErrorText({ code, detail }: ItemError): string {
   return JSON.stringify({ error: { code, detail } })
 }
 
+/** As transformers' pipeline gives by default. */
+const defaultCandidates = 5
+
 /** Whatever is written as fast as it is looked up. */
 function smallText(bytes: Buffer, { topK, rawScores = false }: ResultForm): string {
   const result = decodeResult(bytes)
@@ -49,6 +52,8 @@ function smallText(bytes: Buffer, { topK, rawScores = false }: ResultForm): stri
       return JSON.stringify(rankedLabels(result.labels, result.scores, topK))
     case 'score':
       return JSON.stringify({ score: scoreNumber(result.score, rawScores) })
+    case 'candidates':
+      return JSON.stringify(result.candidates.slice(0, topK ?? defaultCandidates))
     case 'vector':
       throw new Error('a vector was taken for something small')
   }

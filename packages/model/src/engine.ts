@@ -1,6 +1,6 @@
 /**
  * The seam: what runs inside a model process. An engine loads one model, runs batches, closes. It must not know of
- * jobs, queues, caches, processes or texts: it gets token ids and gives vectors, of an embedding or of scores.
+ * jobs, queues, caches, processes or texts: it gets token ids and gives vectors, of an embedding, of scores or of candidates.
  *
  * An engine module exports `createEngine: CreateEngine`. Every engine passes engine-conformance.ts.
  */
@@ -23,10 +23,14 @@ export interface Pooling {
   readonly normalize: boolean
 }
 
-/** How a model's output becomes the vector of an item: token vectors are pooled; logits become scores. */
+/**
+ * How a model's output becomes the vector of an item: token vectors are pooled; logits become scores; of the logits at
+ * the mask the best become candidates: `count` scores (shares of 1), best first, and then their `count` token ids.
+ */
 export type OutputRule =
   | { readonly kind: 'pooled'; readonly pooling: Pooling }
   | { readonly kind: 'scores'; readonly activation: Activation }
+  | { readonly kind: 'candidates'; readonly maskTokenId: number; readonly most: number }
 
 /** What an engine needs to know. Plain data: it crosses a process border. */
 export interface EngineSpec {

@@ -1,3 +1,4 @@
+export { type ScoredToken, scoredTokens } from './candidates.js'
 export { downloadModel } from './download-model.js'
 export type {
   CreateEngine,

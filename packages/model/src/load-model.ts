@@ -10,7 +10,7 @@ import { downloadModel } from './download-model.js'
 import type { EncodedItem, EngineSpec } from './engine.js'
 import type { ModelEvent } from './events.js'
 import { findModelFiles } from './model-files.js'
-import { readHead } from './model-head.js'
+import { type ModelHead, readHead } from './model-head.js'
 import { ModelProcess } from './model-process.js'
 import { digestFiles, modelVersion } from './model-version.js'
 import type { BatchOutcome } from './open-batch.js'
@@ -67,12 +67,13 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     poolingFile: head.poolingFile,
   })
   const tokenizer = await loadTextTokenizer(dir, options.task)
+  const output = head.outputFor(tokenizer)
   const engineModule = options.engineModule ?? builtInEngine(head.engine)
   const spec: EngineSpec = {
     dir,
     dtype: options.dtype,
     task: options.task,
-    output: head.output,
+    output,
     padTokenId: tokenizer.padTokenId,
     threads: options.threads,
     options: options.engineOptions ?? {},
@@ -86,7 +87,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     on,
   })
   try {
-    const difference = await probeDifference(pool, tokenizer, options.task)
+    const difference = await probeDifference(pool, tokenizer, options.task, head.continuous)
     const mode = difference > toleratedDifference ? 'one_at_a_time' : 'batched'
     on({ type: 'self-test', difference, mode })
     if (mode === 'one_at_a_time') {
@@ -95,12 +96,12 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     }
     const digests = await digestFiles(dir, files)
     const facts: ModelFacts = {
-      ...head.factsOf(pool.facts?.dimensions ?? 0),
+      ...head.factsOf(pool.facts?.dimensions ?? 0, tokenizer),
       version: modelVersion({
         source,
         revision,
         dtype: options.dtype,
-        output: head.output,
+        output,
         engine: basename(engineModule).replace(/\.[a-z]+$/, ''),
         files: digests,
       }),
@@ -124,9 +125,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
 }
 
 /** Path of an engine of this package, to be given as `engineModule`. */
-export function builtInEngine(
-  name: 'transformers-embedding' | 'transformers-classification' | 'fake',
-): string {
+export function builtInEngine(name: ModelHead['engine'] | 'fake'): string {
   return createRequire(import.meta.url).resolve(`@millrace/model/engines/${name}`)
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { writePair } from '@millrace/tokenizer'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { scoredTokens } from './candidates.js'
 import { codes, FakeModels, starterOptions } from './load-fake-model.js'
 import { type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js'
 
@@ -14,6 +15,7 @@ vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 })
 const folder = (name: string) => fileURLToPath(new URL(`../../../models/fixtures/${name}`, import.meta.url))
 const referenceOf = (name: string) => JSON.parse(readFileSync(join(folder(name), 'reference.json'), 'utf8'))
 const classifier = { task: 'text-classification', dir: folder('tiny-classifier'), dtype: 'fp32' } as const
+const filler = { task: 'fill-mask', dir: folder('tiny-filler'), dtype: 'fp32' } as const
 const reranker = { task: 'rerank', dir: folder('tiny-reranker'), dtype: 'fp32' } as const
 
 const open: LoadedModel[] = []
@@ -139,5 +141,30 @@ describe('what holds for embeddings holds for scores', () => {
     const { model } = await fakes.load({ dimensions: 1, companyChanges: true }, options)
     // A vector of one number, at unit length, is 1 or -1: company shows all the same.
     expect(model.facts.batching.mode).toBe('one_at_a_time')
+  })
+})
+
+describe('a loaded fill-mask model', () => {
+  it('names its mask, and gives the reference’s candidates', async () => {
+    const model = await load(filler)
+    const { mask_token, items } = referenceOf('tiny-filler')
+    expect(model.facts).toMatchObject({ task: 'fill-mask', mask_token, batching: { mode: 'batched' } })
+    const batch = items.map(({ text, truncate }: { text: string; truncate: boolean }) =>
+      model.tokenizer.encode(text, { truncate }),
+    )
+    const { outcomes } = await model.runBatch(batch)
+    for (const [at, outcome] of outcomes.entries()) {
+      if (!outcome.ok) throw new Error(outcome.error.detail)
+      const tokens = scoredTokens(outcome.vector).map(({ token }) => token)
+      expect(tokens).toEqual(items[at].candidates.map(({ token }: { token: number }) => token))
+    }
+  })
+
+  it('is none where its tokenizer has no mask token', async () => {
+    const dir = join(scratch, 'no-mask')
+    cpSync(filler.dir, dir, { recursive: true })
+    const file = join(dir, 'tokenizer_config.json')
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), mask_token: null }))
+    await expect(load({ ...filler, dir })).rejects.toThrow('has no mask token')
   })
 })

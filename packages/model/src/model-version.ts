@@ -28,11 +28,22 @@ export function modelVersion({ source, revision, dtype, output, engine, files }:
     source,
     revision,
     dtype,
-    output.kind === 'pooled' ? [output.pooling.mode, output.pooling.normalize] : [output.activation],
+    wordsOf(output),
     engine,
     [...files].sort(([a], [b]) => (a < b ? -1 : 1)),
   ])
   return createHash('sha256').update(canonical).digest('hex')
+}
+
+function wordsOf(output: OutputRule): (string | number | boolean)[] {
+  switch (output.kind) {
+    case 'pooled':
+      return [output.pooling.mode, output.pooling.normalize]
+    case 'scores':
+      return [output.activation]
+    case 'candidates':
+      return [output.kind, output.maskTokenId, output.most]
+  }
 }
 
 /** SHA-256 of each file, streamed: weights may be larger than memory. */

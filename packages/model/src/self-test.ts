@@ -20,6 +20,7 @@ const probes = [
 ]
 
 /**
+ * @param continuous how many first values of a vector are compared: those that rounding alone changes by little
  * @returns the largest difference of any value between a probe's result alone and in a batch of all probes
  * @throws Error when a probe cannot be computed
  */
@@ -27,16 +28,27 @@ export async function probeDifference(
   pool: ProcessPool,
   tokenizer: TextTokenizer,
   task: Task,
+  continuous = (dimensions: number): number => dimensions,
 ): Promise<number> {
-  const inputs = task === 'rerank' ? probes.map((second) => writePair({ first: sentence, second })) : probes
+  const inputs = probes.map((probe) => probeInput(probe, task, tokenizer))
   const items = inputs.map((input) => tokenizer.encode(input, { truncate: true }))
   const together = await vectors(pool, items)
   let difference = 0
   for (const [index, item] of items.entries()) {
     const [alone] = await vectors(pool, [item])
-    difference = Math.max(difference, distance(alone, together[index]))
+    const compared = continuous(alone?.length ?? 0)
+    difference = Math.max(
+      difference,
+      distance(alone?.subarray(0, compared), together[index]?.subarray(0, compared)),
+    )
   }
   return difference
+}
+
+function probeInput(probe: string, task: Task, { mask }: TextTokenizer): string {
+  if (task === 'rerank') return writePair({ first: sentence, second: probe })
+  // In front, where truncation never cuts.
+  return mask === undefined ? probe : `${mask.text} ${probe}`
 }
 
 async function vectors(pool: ProcessPool, items: readonly EncodedItem[]): Promise<Float32Array[]> {

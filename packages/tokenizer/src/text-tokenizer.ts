@@ -5,6 +5,7 @@
 import { Tokenizer } from '@huggingface/tokenizers'
 import { MillraceError, type Task } from '@millrace/contracts'
 import { idsOf, type PairFrame, pairFrame, type SpecialFrame, specialFrame } from './frames.js'
+import { type Mask, maskOf, refuseMasks } from './mask.js'
 import { isPair, readPair } from './pair.js'
 import { isTokenIds, readTokenIds } from './token-ids.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
@@ -20,16 +21,21 @@ export interface TextTokenizer {
   /** The longest input the model takes, special tokens included. */
   readonly maxTokens: number
   readonly padTokenId: number
+  /** Of a fill-mask model; an input of it has exactly one. */
+  readonly mask?: Mask
   /**
    * Truncation keeps the first content tokens and all special ones; of a pair it cuts the longer text first.
    * @param text or token ids as token-ids.ts writes them: taken as they are, between the special tokens unless they
    * have these already; or, for a rerank model, a pair as pair.ts writes it
    * @throws MillraceError `input_too_long` when the text is longer than `maxTokens` and `truncate` is false;
-   * `invalid_input` for token ids that are not this model's, and for what is a pair where a text belongs
+   * `invalid_input` for token ids that are not this model's, for what is a pair where a text belongs, and for a
+   * fill-mask model's input in which not exactly one mask is left
    */
   encode(text: string, options: { truncate: boolean }): EncodedText
   /** How many tokens the text has in full, special tokens included. @throws MillraceError `invalid_input`, as encode */
   count(text: string): number
+  /** Text of token ids as the reference library writes it. @param options.special whether special tokens are written too */
+  decode(ids: readonly number[], options: { special: boolean }): string
 }
 
 /**
@@ -61,6 +67,8 @@ export async function loadTextTokenizer(
   const strip = task === 'feature-extraction'
   const lowerCase = files.sentenceConfig.do_lower_case === true
 
+  const mask = task === 'fill-mask' ? maskOf(files, tokenizer) : undefined
+
   const contentOfText = (text: string): number[] => {
     const stripped = strip ? text.trim() : text
     return idsOf(tokenizer, lowerCase ? stripped.toLowerCase() : stripped, false)
@@ -80,11 +88,17 @@ export async function loadTextTokenizer(
     maxTokens,
     padTokenId: padTokenId(tokenizer, files),
     count: (text) => tokensOf(partsOf(text)),
+    ...(mask ? { mask } : {}),
+    decode: (ids, { special }) => tokenizer.decode([...ids], { skip_special_tokens: !special }),
     encode(text, { truncate }) {
       const parts = partsOf(text)
       const tokens = tokensOf(parts)
-      if (tokens <= maxTokens) return framed(parts)
-      if (truncate) return framed(longestFirst(parts, maxTokens - specialsOf(parts.frame)))
+      if (tokens <= maxTokens || truncate) {
+        const room = maxTokens - specialsOf(parts.frame)
+        const encoded = framed(tokens <= maxTokens ? parts : longestFirst(parts, room))
+        if (mask) refuseMasks(encoded.ids, mask)
+        return encoded
+      }
       const what = isPair(text) ? 'The two texts together have' : 'The text has'
       throw new MillraceError(
         'input_too_long',

@@ -8,7 +8,9 @@ import { z } from 'zod'
 
 const tokenizerFileSchema = z.looseObject({
   model: z.looseObject({}),
-  added_tokens: z.array(z.looseObject({ id: z.number().int(), content: z.string() })),
+  added_tokens: z.array(
+    z.looseObject({ id: z.number().int(), content: z.string(), normalized: z.boolean().nullish() }),
+  ),
   normalizer: z.looseObject({}).nullable(),
   pre_tokenizer: z.looseObject({}).nullable(),
   post_processor: z.looseObject({}).nullable(),
@@ -20,6 +22,7 @@ const specialToken = z.union([z.string(), z.looseObject({ content: z.string() })
 const tokenizerConfigSchema = z.looseObject({
   model_max_length: z.number().positive().nullish(),
   pad_token: specialToken,
+  mask_token: specialToken,
 })
 
 const modelConfigSchema = z.looseObject({

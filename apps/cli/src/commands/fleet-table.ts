@@ -1,6 +1,6 @@
 /** The fleet as `millrace status` shows it: a line of health, a table of models. Pure. */
 import type { Model } from '@millrace/client'
-import type { ModelFacts } from '@millrace/contracts'
+import { type ModelFacts, maxCandidates } from '@millrace/contracts'
 import { type Paint, plainPaint } from '../paint.js'
 
 /** What /readyz says, as far as it says it. */
@@ -47,9 +47,10 @@ export function fleetTable(
   return [healthWords(readiness, paint), '', paint.bold(head), ...lines]
 }
 
-/** Of an embedding, or one for each label, or the score. */
+/** Of an embedding, or one for each label, or the score, or those of all candidates. */
 export function numbersPerItem(facts: ModelFacts): number {
   if (facts.task === 'feature-extraction') return facts.dimensions
+  if (facts.task === 'fill-mask') return maxCandidates
   return facts.task === 'text-classification' ? facts.labels.length : 1
 }
 

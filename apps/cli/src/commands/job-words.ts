@@ -1,6 +1,6 @@
 /** A job as a person reads it: a line, and a line for each of its outputs. Pure. */
 import { decodeEmbedding, type ItemOutput, type Job } from '@millrace/client'
-import type { LabelScore } from '@millrace/contracts'
+import type { Candidate, LabelScore } from '@millrace/contracts'
 
 const shownNumbers = 4
 
@@ -33,30 +33,35 @@ function waitingWords({ queue }: Job): string {
   return `about ${(queue.eta_ms / 1000).toFixed(1)} s to go`
 }
 
-/** One item's output is not in an array where the job was given `input`, and may be an array itself: numbers, or labels. */
+/** One item's output is not in an array where the job was given `input`, and may be an array itself: numbers, labels, candidates. */
 function single(output: NonNullable<Job['output']>): unknown[] {
-  const isItem = !Array.isArray(output) || typeof output[0] === 'number' || isLabel(output[0])
+  const isItem = !Array.isArray(output) || typeof output[0] === 'number' || isRanked(output[0])
   return isItem ? [output] : output
 }
 
-function isLabel(value: unknown): value is LabelScore {
-  return typeof value === 'object' && value !== null && 'label' in value
+/** One of the several names that a single item's output ranks. */
+type Ranked = LabelScore | Candidate
+
+function isRanked(value: unknown): value is Ranked {
+  return typeof value === 'object' && value !== null && ('label' in value || 'token_str' in value)
 }
 
 function outputWords(output: unknown): string {
   const item = output as ItemOutput
   if (typeof item === 'string') return vectorWords(decodeEmbedding(item))
-  if (Array.isArray(item)) return isLabels(item) ? labelWords(item) : vectorWords(item)
+  if (Array.isArray(item)) return isRanking(item) ? rankingWords(item) : vectorWords(item)
   return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
 }
 
-function isLabels(item: readonly (number | LabelScore)[]): item is LabelScore[] {
-  return isLabel(item[0])
+function isRanking(item: readonly (number | Ranked)[]): item is Ranked[] {
+  return isRanked(item[0])
 }
 
-function labelWords(labels: readonly LabelScore[]): string {
-  const shown = labels.slice(0, shownNumbers).map(({ label, score }) => `${label} ${score.toPrecision(4)}`)
-  return `${shown.join(', ')}${labels.length > shownNumbers ? `, ... (${labels.length} labels)` : ''}`
+function rankingWords(ranking: readonly Ranked[]): string {
+  const nameOf = (one: Ranked) => ('label' in one ? one.label : one.token_str)
+  const shown = ranking.slice(0, shownNumbers).map((one) => `${nameOf(one)} ${one.score.toPrecision(4)}`)
+  const what = ranking.some((one) => 'label' in one) ? 'labels' : 'candidates'
+  return `${shown.join(', ')}${ranking.length > shownNumbers ? `, ... (${ranking.length} ${what})` : ''}`
 }
 
 function vectorWords(values: ArrayLike<number>): string {

@@ -116,6 +116,10 @@ export const submitExamples = {
       options: { raw_scores: true },
     },
   },
+  masked: {
+    summary: 'A text with a mask, for a fill-mask model: the output is the best candidates for its place',
+    value: { model: 'tiny-filler', input: 'The mill stands by the [MASK].', options: { top_k: 2 } },
+  },
   careful: {
     summary: 'Work that may wait, but not for ever, with words of your own',
     value: {

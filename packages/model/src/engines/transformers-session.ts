@@ -52,7 +52,7 @@ type Dtype = import('@huggingface/transformers').DataType
 
 export interface WantedOutput {
   /** The library's class for this kind of model. */
-  readonly head: 'AutoModel' | 'AutoModelForSequenceClassification'
+  readonly head: 'AutoModel' | 'AutoModelForSequenceClassification' | 'AutoModelForMaskedLM'
   /** Names it may have: the first that the model gives is taken. */
   readonly outputs: readonly string[]
 }
