@@ -75,6 +75,8 @@ function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {
     case 'locks-lost':
     case 'chunk-failed':
     case 'process-start-failed':
+    case 'weights-not-mapped':
+    case 'weights-not-shared':
     case 'input-crashed-model':
     case 'tell-failed':
     case 'announce-failed':
@@ -84,6 +86,7 @@ function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {
     case 'redis-back':
     case 'process-ready':
     case 'self-test':
+    case 'weights-mapped':
     case 'download':
     case 'worker-ready':
     case 'worker-stopping':

@@ -147,6 +147,7 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     processes: config.MODEL_PROCESSES,
     threads: config.MODEL_THREADS,
     batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+    mappedWeights: config.MAPPED_WEIGHTS,
     strictBatching: config.STRICT_BATCHING,
     ...(engineModule === undefined ? {} : { engineModule }),
     on: (event) => emit({ ...event, model: alias }),

@@ -113,6 +113,11 @@ export const environmentSchema = z.object({
     .describe('A model process busier than this with one batch is killed'),
   MODEL_PROCESSES: int(1, 64).default(1).describe('Model processes per model and worker'),
   MODEL_THREADS: int(1, 256).default(1).describe('Intra-op threads of one model process'),
+  MAPPED_WEIGHTS: flag
+    .default(true)
+    .describe(
+      'Prepares each model once in MILLRACE_DATA_DIR, so that all model processes share one copy of its weights',
+    ),
   STRICT_BATCHING: flag
     .default(false)
     .describe('Refuse a model whose answers depend on its batch, instead of running it one item at a time'),

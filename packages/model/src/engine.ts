@@ -34,8 +34,10 @@ export type OutputRule =
 
 /** What an engine needs to know. Plain data: it crosses a process border. */
 export interface EngineSpec {
-  /** Folder with config.json and onnx/. Nothing outside it is read, nothing is downloaded. */
+  /** Folder with config.json and onnx/. Nothing outside it and `prepared` is read, nothing is downloaded. */
   readonly dir: string
+  /** A folder with the same model prepared for this machine, used instead where the engine can map its weights. */
+  readonly prepared?: string
   readonly dtype: string
   readonly task: Task
   readonly output: OutputRule

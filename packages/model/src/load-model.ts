@@ -16,6 +16,7 @@ import { digestFiles, modelVersion } from './model-version.js'
 import type { BatchOutcome } from './open-batch.js'
 import { ProcessPool } from './process-pool.js'
 import { probeDifference, toleratedDifference } from './self-test.js'
+import { type StartOn, startMapped } from './start-mapped.js'
 
 export interface LoadModelOptions {
   readonly alias: string
@@ -31,6 +32,8 @@ export interface LoadModelOptions {
   readonly threads: number
   readonly batchTimeoutMs: number
   readonly loadTimeoutMs?: number
+  /** Prepares the model in `dataDir` and lets every process map the same weights (default: each loads its own). */
+  readonly mappedWeights?: boolean
   /** Refuse a model whose answers depend on its batch. */
   readonly strictBatching: boolean
   /** Another engine, by absolute path or file URL; its options; the ONNX file is then not asked for. */
@@ -79,11 +82,17 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     options: options.engineOptions ?? {},
   }
   const { batchTimeoutMs, loadTimeoutMs = 120_000 } = options
+  const digests = await digestFiles(dir, files)
+  const start: StartOn = (wanted, signal) =>
+    ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
+  // Another's engine may have no file that could be mapped.
+  const mapped = options.mappedWeights === true && options.engineModule === undefined
+  const preparing = { engineModule, spec, files: digests, dataDir: options.dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
     startAttempts: 3,
     backoffMs: (attempt) => Math.min(1000, 10 * 2 ** attempt),
-    start: (signal) => ModelProcess.start({ engineModule, spec, loadTimeoutMs, batchTimeoutMs }, signal),
+    start: mapped ? await startMapped(preparing, start, on) : (signal) => start(spec, signal),
     on,
   })
   try {
@@ -94,7 +103,6 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       if (options.strictBatching) throw new Error(refusal(options.alias, difference))
       pool.limitItems(1)
     }
-    const digests = await digestFiles(dir, files)
     const facts: ModelFacts = {
       ...head.factsOf(pool.facts?.dimensions ?? 0, tokenizer),
       version: modelVersion({

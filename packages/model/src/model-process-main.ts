@@ -10,6 +10,7 @@ import {
   type ToModelProcess,
   unpackItems,
 } from './model-process-messages.js'
+import { privateBytes } from './private-memory.js'
 
 let engine: Engine | undefined
 let facts: EngineFacts | undefined
@@ -44,6 +45,7 @@ async function load(
   { spec }: Extract<ToModelProcess, { type: 'load' }>,
 ): Promise<FromModelProcess> {
   const started = performance.now()
+  const before = await privateBytes()
   try {
     const url = engineModule.startsWith('file:') ? engineModule : pathToFileURL(engineModule).href
     const module: { createEngine: CreateEngine } = await import(url)
@@ -51,7 +53,10 @@ async function load(
     facts = await engine.load()
     // Loading leaves much garbage behind; without --expose-gc this line does nothing.
     globalThis.gc?.()
-    return { type: 'loaded', facts, loadMs: performance.now() - started }
+    const loadMs = performance.now() - started
+    const after = await privateBytes()
+    const privateGrowthBytes = before === null || after === null ? null : after - before
+    return { type: 'loaded', facts, loadMs, privateGrowthBytes }
   } catch (error) {
     return { type: 'load-failed', message: describe(error) }
   }

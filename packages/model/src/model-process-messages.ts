@@ -10,7 +10,13 @@ export type ToModelProcess =
   | { readonly type: 'stop' }
 
 export type FromModelProcess =
-  | { readonly type: 'loaded'; readonly facts: EngineFacts; readonly loadMs: number }
+  | {
+      readonly type: 'loaded'
+      readonly facts: EngineFacts
+      readonly loadMs: number
+      /** What loading added to the memory that this process can share with nobody; null where it cannot be told. */
+      readonly privateGrowthBytes: number | null
+    }
   | { readonly type: 'load-failed'; readonly message: string }
   /** `vectors`: the vectors of all items one after another, each `facts.dimensions` long. */
   | {

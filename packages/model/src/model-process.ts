@@ -77,6 +77,7 @@ export class ModelProcess {
   #loading: { resolve: (loaded: Loaded) => void; reject: (error: Error) => void } | undefined
   #facts: EngineFacts = { dimensions: 0 }
   #loadMs = 0
+  #privateGrowthBytes: number | null = null
   #timer: NodeJS.Timeout | undefined
   #reason: ProcessExit['reason'] = 'crash'
   #output = ''
@@ -130,6 +131,11 @@ export class ModelProcess {
 
   get loadMs(): number {
     return this.#loadMs
+  }
+
+  /** What loading added to the memory that the process can share with nobody; null where it cannot be told. */
+  get privateGrowthBytes(): number | null {
+    return this.#privateGrowthBytes
   }
 
   /** False from the moment it is killed or gone: it takes no more batches. */
@@ -186,6 +192,7 @@ export class ModelProcess {
       })
       this.#facts = loaded.facts
       this.#loadMs = loaded.loadMs
+      this.#privateGrowthBytes = loaded.privateGrowthBytes
     } catch (error) {
       this.kill()
       await this.ended

@@ -222,7 +222,8 @@ export class ProcessPool {
         if (this.#halt.signal.aborted) return await process.stop(0)
         place.process = process
         void process.ended.then((exit) => this.#onExit(place, exit))
-        this.#options.on({ type: 'process-ready', pid: process.pid, loadMs: process.loadMs })
+        const { pid, loadMs, privateGrowthBytes } = process
+        this.#options.on({ type: 'process-ready', pid, loadMs, privateGrowthBytes })
         this.#dispatch()
         return
       } catch (error) {

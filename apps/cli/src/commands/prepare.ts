@@ -29,7 +29,9 @@ interface Failed {
 /** @param settings the configuration to read; throws ConfigError */
 export function prepareCommand(io: CommandIo = processIo, settings: () => Config = loadConfig): Command {
   return new Command('prepare')
-    .description('Download the models of millrace.json, load each once and let it test itself.')
+    .description(
+      'Download the models of millrace.json, prepare their weights to be shared, load each once and let it test itself.',
+    )
     .option(
       '--model <alias>',
       'only this one; give it again for more (default: all that a worker here would serve)',
@@ -40,6 +42,7 @@ export function prepareCommand(io: CommandIo = processIo, settings: () => Config
       'after',
       `
 Models of a hub are fetched into MILLRACE_DATA_DIR, where workers look first. What is there already is not fetched again.
+Their weights are saved there for this CPU, so that all model processes share one copy (MAPPED_WEIGHTS=false: they do not).
 Exits with 1 when a model cannot be fetched or loaded, or fails its self-test; the others are prepared all the same.
 
 Examples:
@@ -105,6 +108,7 @@ async function prepareOne(
       processes: 1,
       threads: config.MODEL_THREADS,
       batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+      mappedWeights: config.MAPPED_WEIGHTS,
       strictBatching: config.STRICT_BATCHING,
       on: (event) => {
         const words = progressWords(event)
@@ -121,6 +125,15 @@ async function prepareOne(
 function progressWords(event: ModelEvent): string | undefined {
   if (event.type === 'download') return `fetched ${event.file} (${megabytes(event.bytes)} MB)`
   if (event.type === 'process-start-failed') return `could not be loaded, attempt ${event.attempt}`
+  if (event.type === 'weights-not-mapped') {
+    return `its weights are not shared, each model process loads its own: ${event.why}`
+  }
+  if (event.type === 'weights-not-shared') {
+    return `a model process holds ${megabytes(event.privateGrowthBytes)} MB of its own although weights are shared`
+  }
+  if (event.type === 'weights-mapped') {
+    return `weights to share ${event.found ? 'were prepared before' : 'prepared'} (${megabytes(event.bytes)} MB)`
+  }
   return undefined
 }
 

@@ -3,6 +3,7 @@
  * Every session option of Millrace is here.
  */
 import { createRequire, Module } from 'node:module'
+import { basename } from 'node:path'
 import type { EngineSpec } from '../engine.js'
 import type { PaddedBatch } from '../padded-batch.js'
 
@@ -57,27 +58,70 @@ export interface WantedOutput {
   readonly outputs: readonly string[]
 }
 
+/** ONNX Runtime's default, named because a prepared file depends on it. */
+export const graphOptimization = 'all'
+
+function sessionOptions(threads: number) {
+  return {
+    graphOptimizationLevel: graphOptimization,
+    // The arena keeps the memory of the largest batch ever run (240 MB after 24 x 256 tokens, measured) and the
+    // pattern one plan per shape, where every batch has another shape.
+    enableCpuMemArena: false,
+    enableMemPattern: false,
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    // Values must be strings. Waiting threads sleep: they share the machine with other processes.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  } as const
+}
+
+type OnnxRuntime = typeof import('onnxruntime-common')
+
+/**
+ * Saves a graph as ONNX Runtime has optimised it, its weights in `<to>.data`, from where processes map them. Keys:
+ * onnxruntime_session_options_config_keys.h.
+ * @throws Error when the graph cannot be loaded or the files not be written
+ */
+export async function saveOptimized(
+  from: string,
+  to: string,
+  { threads, prepacked }: { threads: number; prepacked: boolean },
+): Promise<void> {
+  // The very copy that transformers.js loads: the file must suit its version.
+  const require = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))
+  const { InferenceSession }: OnnxRuntime = require('onnxruntime-node')
+  const options = sessionOptions(threads)
+  const session = await InferenceSession.create(from, {
+    ...options,
+    // It warns that the file suits this CPU only, which is why it is kept by what the CPU can do.
+    logSeverityLevel: 3,
+    optimizedModelFilePath: to,
+    extra: {
+      session: {
+        ...options.extra.session,
+        optimized_model_external_initializers_file_name: `${basename(to)}.data`,
+        optimized_model_external_initializers_min_size_in_bytes: '1024',
+        save_external_prepacked_constant_initializers: prepacked ? '1' : '0',
+      },
+    },
+  })
+  await session.release()
+}
+
 export async function loadSession(
   transformers: Transformers,
   spec: EngineSpec,
   { head, outputs: names }: WantedOutput,
 ): Promise<LoadedSession> {
   const { Tensor } = transformers
-  const model = await transformers[head].from_pretrained(spec.dir, {
+  const model = await transformers[head].from_pretrained(spec.prepared ?? spec.dir, {
     dtype: spec.dtype as Dtype,
     device: 'cpu',
     local_files_only: true,
-    session_options: {
-      // The arena keeps the memory of the largest batch ever run (240 MB after 24 x 256 tokens, measured) and the
-      // pattern one plan per shape, where every batch has another shape.
-      enableCpuMemArena: false,
-      enableMemPattern: false,
-      intraOpNumThreads: spec.threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      // Values must be strings. Waiting threads sleep: they share the machine with other processes.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-    },
+    session_options: sessionOptions(spec.threads),
+    // What was prepared has its weights beside the graph, by a name in the graph, whatever config.json says.
+    ...(spec.prepared === undefined ? {} : { use_external_data_format: false }),
   })
   const wanted = new Set<string>(model.sessions.model?.inputNames ?? [])
   return {

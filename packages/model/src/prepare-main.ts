@@ -1,0 +1,119 @@
+/**
+ * The child that prepares a model: has ONNX Runtime save its optimised graph with the weights in a file beside it, and
+ * proves that the saved model answers as the plain one does. Forked by prepare-model.ts, and gone afterwards: what
+ * preparing takes in memory never belongs to a worker.
+ */
+import { copyFile, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { CreateEngine, EncodedItem, EngineSpec } from './engine.js'
+import { saveOptimized } from './engines/transformers-session.js'
+import { onnxFileOf } from './model-files.js'
+import { type FromPrepare, noteFile, type PreparedNote, type ToPrepare } from './prepare-messages.js'
+
+/** Of a value of a vector, relative where that is above 1. */
+const toleratedDifference = 1e-6
+
+process.on('disconnect', () => process.exit(0))
+process.once('message', (order: ToPrepare) => {
+  prepare(order).then(
+    () => answer({ type: 'done' }),
+    (error: unknown) =>
+      answer({ type: 'failed', message: error instanceof Error ? error.message : String(error) }),
+  )
+})
+
+function answer(message: FromPrepare): void {
+  process.send?.(message, () => process.exit(0))
+}
+
+/**
+ * Weights packed ahead are tried first, they are shared most. ONNX Runtime 1.30 saves those of dynamically quantised
+ * graphs wrongly (the starter model then gives numbers that are none), so no saved file is trusted before it has answered.
+ */
+async function prepare({ engineModule, spec, into }: ToPrepare): Promise<void> {
+  const { createEngine }: { createEngine: CreateEngine } = await import(pathToFileURL(engineModule).href)
+  const probes = await probeBatches(spec)
+  const plain = await answersOf(createEngine, spec, probes)
+  const file = onnxFileOf(spec.dtype)
+  await copyFile(join(spec.dir, 'config.json'), join(into, 'config.json'))
+  const faults: string[] = []
+  for (const prepacked of [true, false]) {
+    await rm(join(into, dirname(file)), { recursive: true, force: true })
+    await mkdir(join(into, dirname(file)))
+    await saveOptimized(join(spec.dir, file), join(into, file), { threads: spec.threads, prepacked })
+    const fault = await faultOf(createEngine, { ...spec, prepared: into }, probes, plain)
+    if (fault === undefined) return await finish(into, dirname(file), prepacked)
+    faults.push(fault)
+  }
+  throw new Error(`Its saved graph is not the same model: ${faults.join('; ')}`)
+}
+
+/** Why the saved graph cannot stand for the plain file; undefined when it can. */
+async function faultOf(
+  create: CreateEngine,
+  spec: EngineSpec,
+  probes: EncodedItem[][],
+  plain: readonly number[],
+): Promise<string | undefined> {
+  try {
+    const difference = largestDifference(plain, await answersOf(create, spec, probes))
+    return difference <= toleratedDifference ? undefined : `its answers differ by ${difference}`
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** Batches of several shapes: kernels differ between one row and many. */
+async function probeBatches({ dir }: EngineSpec): Promise<EncodedItem[][]> {
+  const config: { vocab_size?: number } = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'))
+  const vocabulary = config.vocab_size ?? 30
+  const item = (length: number): EncodedItem => ({
+    ids: Int32Array.from({ length }, (_, place) => ((place + 1) * 7919 + length) % vocabulary),
+  })
+  return [[item(1)], [item(5)], [item(17)], [item(9), item(24), item(3)]]
+}
+
+async function answersOf(
+  create: CreateEngine,
+  spec: EngineSpec,
+  batches: EncodedItem[][],
+): Promise<number[]> {
+  const engine = create(spec)
+  try {
+    await engine.load()
+    const answers: number[] = []
+    for (const batch of batches) for (const vector of await engine.run(batch)) answers.push(...vector)
+    return answers
+  } finally {
+    await engine.close()
+  }
+}
+
+function largestDifference(a: readonly number[], b: readonly number[]): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY
+  return a.reduce((most, value, place) => {
+    const difference = Math.abs(value - (b[place] ?? 0)) / Math.max(1, Math.abs(value))
+    return Math.max(most, difference)
+  }, 0)
+}
+
+/** Every byte is on disk before the note that vouches for it, and that before the folder gets its name. */
+async function finish(into: string, folder: string, prepacked: boolean): Promise<void> {
+  const names = ['config.json', ...(await readdir(join(into, folder))).map((name) => `${folder}/${name}`)]
+  const files: Record<string, number> = {}
+  for (const name of names) files[name] = await synced(join(into, name))
+  const note: PreparedNote = { prepacked, files }
+  await writeFile(join(into, noteFile), `${JSON.stringify(note, null, 2)}\n`, { flush: true })
+}
+
+/** @returns its size in bytes */
+async function synced(path: string): Promise<number> {
+  const file = await open(path, 'r+')
+  try {
+    await file.sync()
+    return (await file.stat()).size
+  } finally {
+    await file.close()
+  }
+}

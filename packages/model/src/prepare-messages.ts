@@ -1,0 +1,21 @@
+/** What a worker and the child that prepares a model say to each other. */
+import type { EngineSpec } from './engine.js'
+
+export interface ToPrepare {
+  readonly engineModule: string
+  readonly spec: EngineSpec
+  /** An empty folder: gets config.json, onnx/ and prepared.json. */
+  readonly into: string
+}
+
+export type FromPrepare = { readonly type: 'done' } | { readonly type: 'failed'; readonly message: string }
+
+/** Written last into a prepared folder, and read before it is used. */
+export interface PreparedNote {
+  /** Weights were packed ahead for this CPU; otherwise each process packs its own. */
+  readonly prepacked: boolean
+  /** Size of each file. */
+  readonly files: Readonly<Record<string, number>>
+}
+
+export const noteFile = 'prepared.json'
