@@ -5,7 +5,8 @@
 import { activate } from '../activation.js'
 import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from '../engine.js'
 import { padBatch } from '../padded-batch.js'
-import { importTransformers, type LoadedSession, loadSession } from './transformers-session.js'
+import { loadEncoder } from './encoder-session.js'
+import type { LoadedSession } from './transformers-session.js'
 
 export const createEngine: CreateEngine = (spec) => new TransformersClassification(spec)
 
@@ -18,10 +19,7 @@ class TransformersClassification implements Engine {
   }
 
   async load(): Promise<EngineFacts> {
-    this.#session = await loadSession(importTransformers(), this.#spec, {
-      head: 'AutoModelForSequenceClassification',
-      outputs: ['logits'],
-    })
+    this.#session = await loadEncoder(this.#spec, ['logits'])
     // One pass with the pad token: shows how many labels there are and pays for first-run allocations now.
     const [scores] = await this.run([{ ids: Int32Array.of(this.#spec.padTokenId) }])
     if (scores === undefined || scores.length === 0) throw new Error('The model gives no score')

@@ -5,7 +5,8 @@
 import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from '../engine.js'
 import { padBatch } from '../padded-batch.js'
 import { pool } from '../pooling.js'
-import { importTransformers, type LoadedSession, loadSession } from './transformers-session.js'
+import { loadEncoder } from './encoder-session.js'
+import type { LoadedSession } from './transformers-session.js'
 
 export const createEngine: CreateEngine = (spec) => new TransformersEmbedding(spec)
 
@@ -18,10 +19,7 @@ class TransformersEmbedding implements Engine {
   }
 
   async load(): Promise<EngineFacts> {
-    this.#session = await loadSession(importTransformers(), this.#spec, {
-      head: 'AutoModel',
-      outputs: ['last_hidden_state', 'token_embeddings'],
-    })
+    this.#session = await loadEncoder(this.#spec, ['last_hidden_state', 'token_embeddings'])
     // One pass with the pad token: shows what the model puts out and pays for first-run allocations now.
     const [vector] = await this.run([{ ids: Int32Array.of(this.#spec.padTokenId) }])
     if (vector === undefined || vector.length === 0) throw new Error('The model gives no vector')

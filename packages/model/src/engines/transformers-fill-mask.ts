@@ -5,7 +5,8 @@
 import { bestOf } from '../candidates.js'
 import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from '../engine.js'
 import { padBatch } from '../padded-batch.js'
-import { importTransformers, type LoadedSession, loadSession } from './transformers-session.js'
+import { loadEncoder } from './encoder-session.js'
+import type { LoadedSession } from './transformers-session.js'
 
 export const createEngine: CreateEngine = (spec) => new TransformersFillMask(spec)
 
@@ -20,10 +21,7 @@ class TransformersFillMask implements Engine {
   async load(): Promise<EngineFacts> {
     const rule = this.#spec.output
     if (rule.kind !== 'candidates') throw new Error('A fill-mask engine has to be told what the mask is')
-    this.#session = await loadSession(importTransformers(), this.#spec, {
-      head: 'AutoModelForMaskedLM',
-      outputs: ['logits'],
-    })
+    this.#session = await loadEncoder(this.#spec, ['logits'])
     // One pass with the mask alone: shows how many candidates there are and pays for first-run allocations now.
     const [vector] = await this.run([{ ids: Int32Array.of(rule.maskTokenId) }])
     if (vector === undefined || vector.length === 0) throw new Error('The model gives no candidate')

@@ -61,7 +61,7 @@ export interface WantedOutput {
 /** ONNX Runtime's default, named because a prepared file depends on it. */
 export const graphOptimization = 'all'
 
-function sessionOptions(threads: number) {
+export function sessionOptions(threads: number) {
   return {
     graphOptimizationLevel: graphOptimization,
     // The arena keeps the memory of the largest batch ever run (240 MB after 24 x 256 tokens, measured) and the
@@ -78,6 +78,12 @@ function sessionOptions(threads: number) {
 
 type OnnxRuntime = typeof import('onnxruntime-common')
 
+/** The very copy that transformers.js loads: a saved file must suit its version. */
+export function onnxRuntime(): OnnxRuntime {
+  const require = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))
+  return require('onnxruntime-node')
+}
+
 /**
  * Saves a graph as ONNX Runtime has optimised it, its weights in `<to>.data`, from where processes map them. Keys:
  * onnxruntime_session_options_config_keys.h.
@@ -88,9 +94,7 @@ export async function saveOptimized(
   to: string,
   { threads, prepacked }: { threads: number; prepacked: boolean },
 ): Promise<void> {
-  // The very copy that transformers.js loads: the file must suit its version.
-  const require = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))
-  const { InferenceSession }: OnnxRuntime = require('onnxruntime-node')
+  const { InferenceSession } = onnxRuntime()
   const options = sessionOptions(threads)
   const session = await InferenceSession.create(from, {
     ...options,
