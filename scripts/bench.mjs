@@ -1,4 +1,7 @@
-/** `npm run bench [-- --workers N --rounds N --seconds N --out FILE]`: installs what is missing, builds, measures. */
+/**
+ * `npm run bench [-- --workers N --rounds N --seconds N --out FILE]`: installs what is missing, builds, measures.
+ * `npm run bench:memory [-- --workers 1,2,4,8 --model FOLDER:DTYPE --seconds N --out FILE]`: the same for memory.
+ */
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -18,8 +21,11 @@ try {
   await installPackages(root)
   await build(root)
   release()
-  const main = join(root, 'bench', 'dist', 'main.js')
-  const { status } = spawnSync(process.execPath, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  const [what, ...rest] = process.argv.slice(2)
+  const memory = what === 'memory'
+  const main = join(root, 'bench', 'dist', memory ? 'memory.js' : 'main.js')
+  const args = memory ? rest : process.argv.slice(2)
+  const { status } = spawnSync(process.execPath, [main, ...args], { stdio: 'inherit' })
   process.exitCode = status ?? 1
 } catch (error) {
   console.error(error instanceof StepError ? `\n${error.message}\n` : error)
