@@ -41,16 +41,11 @@ export function computerUnderTest(
   const model: Partial<LoadedModel> = {
     facts: embeddingFacts,
     slots: 2,
-    tokenizer: {
-      maxTokens: 8,
-      padTokenId: 0,
-      decode: () => '',
-      count: (text: string) => text.length,
-      encode: (text: string) => {
-        if (text.length > 8) throw new MillraceError('input_too_long', 'too long')
-        return { ids: new Int32Array(text.length) }
-      },
+    encode: ({ input }) => {
+      if (input.length > 8) throw new MillraceError('input_too_long', 'too long')
+      return { ids: new Int32Array(input.length) }
     },
+    resultOf: (values) => ({ kind: 'vector', values }),
     runBatch: (items) =>
       new Promise((resolve, reject) => {
         const good = {

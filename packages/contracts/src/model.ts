@@ -1,41 +1,12 @@
 /** What a fleet says of its models: the entries of `GET /v1/models` and what a worker announces. */
 import { z } from 'zod'
-
-export const tasks = ['feature-extraction', 'text-classification', 'rerank', 'fill-mask'] as const
-export type Task = (typeof tasks)[number]
-
-const commonFacts = z.object({
-  version: z.string().describe('Digest over source, revision, file digests, dtype and pooling'),
-  dtype: z.string(),
-  max_tokens: z.number().int().positive(),
-  batching: z.object({
-    mode: z
-      .enum(['batched', 'one_at_a_time'])
-      .describe('`one_at_a_time` where the self-test found that company changes an answer'),
-    probe_difference: z.number().describe('Largest difference between a result alone and in a mixed batch'),
-  }),
-})
+import { type CommonFacts, type Task, taskFacts, tasks } from './tasks/index.js'
 
 /** What a loaded model is, as its workers found it. `version` is part of every content key. */
-export const modelFactsSchema = z.discriminatedUnion('task', [
-  commonFacts.extend({
-    task: z.literal('feature-extraction'),
-    dimensions: z.number().int().positive().describe('Numbers of an embedding'),
-  }),
-  commonFacts.extend({
-    task: z.literal('text-classification'),
-    labels: z.array(z.string()).min(1).describe("In the model's own order"),
-    multi_label: z
-      .boolean()
-      .describe('Each label is scored by itself; otherwise the scores of all labels add up to 1'),
-  }),
-  commonFacts.extend({ task: z.literal('rerank') }),
-  commonFacts.extend({
-    task: z.literal('fill-mask'),
-    mask_token: z.string().describe('How an input writes the place to be filled, exactly once'),
-  }),
-])
+export const modelFactsSchema = z.discriminatedUnion('task', [...taskFacts])
 export type ModelFacts = z.infer<typeof modelFactsSchema>
+/** The part of the facts that belongs to one task. */
+export type TaskFacts = { [F in ModelFacts as F['task']]: Omit<F, keyof CommonFacts> }[Task]
 
 export const modelSchema = z
   .object({

@@ -54,6 +54,8 @@ function smallText(bytes: Buffer, { topK, rawScores = false }: ResultForm): stri
       return JSON.stringify({ score: scoreNumber(result.score, rawScores) })
     case 'candidates':
       return JSON.stringify(result.candidates.slice(0, topK ?? defaultCandidates))
+    case 'value':
+      return JSON.stringify(result.value)
     case 'vector':
       throw new Error('a vector was taken for something small')
   }

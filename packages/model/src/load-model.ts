@@ -5,18 +5,18 @@
 import { createRequire } from 'node:module'
 import { basename } from 'node:path'
 import type { ModelFacts, Task } from '@millrace/contracts'
-import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
+import type { TextTokenizer } from '@millrace/tokenizer'
 import { downloadModel } from './download-model.js'
 import type { EncodedItem, EngineSpec } from './engine.js'
 import type { ModelEvent } from './events.js'
 import { findModelFiles } from './model-files.js'
-import { type ModelHead, readHead } from './model-head.js'
 import { ModelProcess } from './model-process.js'
 import { digestFiles, modelVersion } from './model-version.js'
 import type { BatchOutcome } from './open-batch.js'
 import { ProcessPool } from './process-pool.js'
 import { probeDifference, toleratedDifference } from './self-test.js'
 import { type StartOn, startMapped } from './start-mapped.js'
+import { type ModelInput, openTask, type TaskResult } from './tasks/index.js'
 
 export interface LoadModelOptions {
   readonly alias: string
@@ -49,11 +49,15 @@ export interface LoadedModel {
   readonly slots: number
   /** 1 where company changes answers; no limit otherwise. */
   readonly maxBatchItems: number | undefined
+  /** What a forward pass needs of an input. @throws MillraceError for what this model cannot take */
+  encode(input: ModelInput): EncodedItem
   /**
    * Outcomes in the order of the batch; never rejects for what an input does.
    * @throws MillraceError `shutting_down` after close; Error when no model process can be started any more
    */
   runBatch(batch: readonly EncodedItem[]): Promise<BatchOutcome>
+  /** What the numbers that `runBatch` gave for an item mean. */
+  resultOf(output: Float32Array, item: EncodedItem, input: ModelInput): TaskResult
   /** Model processes that are up now. */
   pids(): number[]
   /** Lets the batches in hand finish within `limitMs` (default: the batch time limit), with `force` not at all. Twice is fine. */
@@ -64,14 +68,10 @@ export interface LoadedModel {
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
   const { dir, source, revision } = await locate(options, on)
-  const head = await readHead(dir, options.task)
-  const files = await findModelFiles(dir, options.dtype, {
-    onnx: options.engineModule === undefined,
-    poolingFile: head.poolingFile,
-  })
-  const tokenizer = await loadTextTokenizer(dir, options.task)
-  const output = head.outputFor(tokenizer)
-  const engineModule = options.engineModule ?? builtInEngine(head.engine)
+  const files = await findModelFiles(dir, options.dtype, { onnx: options.engineModule === undefined })
+  const task = await openTask(dir, options.task)
+  const { tokenizer, output } = task
+  const engineModule = options.engineModule ?? builtInEngine(task.engine)
   const spec: EngineSpec = {
     dir,
     dtype: options.dtype,
@@ -82,7 +82,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     options: options.engineOptions ?? {},
   }
   const { batchTimeoutMs, loadTimeoutMs = 120_000 } = options
-  const digests = await digestFiles(dir, files)
+  const digests = await digestFiles(dir, [...new Set([...files, ...task.files])])
   const start: StartOn = (wanted, signal) =>
     ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
   // Another's engine may have no file that could be mapped.
@@ -96,15 +96,16 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     on,
   })
   try {
-    const difference = await probeDifference(pool, tokenizer, options.task, head.continuous)
+    const difference = await probeDifference(pool, task)
     const mode = difference > toleratedDifference ? 'one_at_a_time' : 'batched'
     on({ type: 'self-test', difference, mode })
     if (mode === 'one_at_a_time') {
       if (options.strictBatching) throw new Error(refusal(options.alias, difference))
       pool.limitItems(1)
     }
+    const loaded = task.loaded(pool.facts?.dimensions ?? 0)
     const facts: ModelFacts = {
-      ...head.factsOf(pool.facts?.dimensions ?? 0, tokenizer),
+      ...loaded.facts,
       version: modelVersion({
         source,
         revision,
@@ -122,7 +123,9 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       tokenizer,
       slots: pool.slots,
       maxBatchItems: mode === 'one_at_a_time' ? 1 : undefined,
+      encode: (input) => task.encode(input),
       runBatch: (batch) => pool.run(batch),
+      resultOf: (output, item, input) => loaded.resultOf(output, item, input),
       pids: () => pool.pids(),
       close: ({ force = false, limitMs = batchTimeoutMs } = {}) => pool.close({ force, limitMs }),
     }
@@ -133,7 +136,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
 }
 
 /** Path of an engine of this package, to be given as `engineModule`. */
-export function builtInEngine(name: ModelHead['engine'] | 'fake'): string {
+export function builtInEngine(name: string): string {
   return createRequire(import.meta.url).resolve(`@millrace/model/engines/${name}`)
 }
 
