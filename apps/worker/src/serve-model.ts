@@ -17,7 +17,7 @@ import type { SettledTeller } from './tell-settled.js'
 export interface ServedModel {
   readonly alias: string
   readonly facts: ModelFacts
-  /** Chunks and items finished since the start. */
+  /** What was finished since the start: BullMQ jobs, in which several chunks may have come, and items. */
   readonly done: { chunks: number; items: number }
   /** How long the consumer has been silent although it has room and a connection. */
   readonly silentMs: () => number
@@ -103,7 +103,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
         now,
         emit,
         onStored: (items) => {
-          done.chunks += 1
+          done.chunks += delivery.share
           done.items += items
         },
         onSeen: seen,

@@ -17,7 +17,7 @@ export const modelSchema = z
     task: z.enum(tasks),
     workers: z.number().int().describe('Workers that serve this model now'),
     queue: z.object({
-      waiting: z.number().int().describe('Chunks that no worker has taken, as last sampled'),
+      waiting: z.number().int().describe('BullMQ jobs that no worker has taken, as last sampled: a chunk each, or small ones of several jobs'),
       chunks_per_s: z.number().describe('How fast they were taken while some waited; 0 when that never was'),
     }),
     facts: modelFactsSchema.nullable().describe('null until a worker has loaded the model'),

@@ -9,13 +9,19 @@ import type { Redis } from 'ioredis'
 import { type ChunkData, queueName, queuePrefix } from './chunk-queues.js'
 import { settledWithin } from './settled-within.js'
 
-/** A chunk in hand. Exactly one of complete, fail, giveBack ends it; each swallows the loss of its lock. */
+/**
+ * A chunk in hand. Exactly one of complete, fail, giveBack ends it; each swallows the loss of its lock. Chunks that came
+ * in company leave together, when the last of them has ended: one that failed or goes back takes the others along, and
+ * what of them is stored is passed over then.
+ */
 export interface ChunkDelivery {
   readonly jobId: string
   readonly run: number
   readonly chunk: number
   /** Milliseconds since it was queued. */
   readonly ageMs: number
+  /** Its part of the BullMQ job that carried it: 1 where it came alone. */
+  readonly share: number
   /** Which try this is, from 1. */
   readonly attempt: number
   /** Whether BullMQ will not try again after this one. */
@@ -102,7 +108,7 @@ export class ChunkConsumer {
   }
 
   get chunksInHand(): number {
-    return this.#inHand.size
+    return this.#handling.size
   }
 
   /** Says that there may be room again. */
@@ -151,31 +157,45 @@ export class ChunkConsumer {
     const token = `${this.#options.workerId}:${this.#fetches++}`
     const job = await this.#worker.getNextJob(token, { block: true })
     if (!job?.id) return
-    const delivery = this.#delivery(job, job.id, token)
-    if (this.#stopped) return delivery.giveBack()
+    const deliveries = this.#deliveries(job, job.id, token)
+    if (this.#stopped) {
+      await Promise.all(deliveries.map((delivery) => delivery.giveBack()))
+      return
+    }
     this.#inHand.set(job.id, token)
-    const handling = this.#options.handle(delivery).finally(() => this.#handling.delete(handling))
-    this.#handling.add(handling)
+    for (const delivery of deliveries) {
+      const handling = this.#options.handle(delivery).finally(() => this.#handling.delete(handling))
+      this.#handling.add(handling)
+    }
   }
 
-  #delivery(job: Job<ChunkData>, id: string, token: string): ChunkDelivery {
-    const end = async (work: () => Promise<unknown>) => {
+  #deliveries(job: Job<ChunkData>, id: string, token: string): ChunkDelivery[] {
+    const { with: others = [], ...first } = job.data
+    const chunks = [first, ...others]
+    const ends: (Error | 'completed' | 'given back')[] = []
+    const end = async (how: Error | 'completed' | 'given back') => {
+      if (ends.push(how) < chunks.length) return
       this.#inHand.delete(id)
-      // A lost lock means that another worker has the chunk now; the record decides, so this is no fault.
-      await work().catch((error: Error) => this.#complain(error))
+      const failure = ends.find((one) => one instanceof Error)
+      const ended = ends.includes('given back')
+        ? job.moveToWait(token)
+        : failure
+          ? job.moveToFailed(failure, token, false)
+          : job.moveToCompleted(1, token, false)
+      // A lost lock means that another worker has the chunks now; the record decides, so this is no fault.
+      await ended.catch((error: Error) => this.#complain(error))
     }
-    return {
-      jobId: job.data.job,
-      run: job.data.run,
-      chunk: job.data.chunk,
+    const shared = {
       ageMs: this.#options.now() - job.timestamp,
+      share: 1 / chunks.length,
       attempt: job.attemptsStarted,
       lastAttempt: job.attemptsMade + 1 >= (job.opts.attempts ?? 1),
       givenUp: job.deferredFailure,
-      complete: () => end(() => job.moveToCompleted(1, token, false)),
-      fail: (error) => end(() => job.moveToFailed(error, token, false)),
-      giveBack: () => end(() => job.moveToWait(token)),
+      complete: () => end('completed'),
+      fail: (error: Error) => end(error),
+      giveBack: () => end('given back'),
     }
+    return chunks.map(({ job: jobId, run, chunk }) => ({ jobId, run, chunk, ...shared }))
   }
 
   #renewLocks(): void {

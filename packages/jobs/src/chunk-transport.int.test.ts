@@ -251,9 +251,17 @@ describe('chunks', () => {
     const { delivery } = await holder.chunk('j')
     thief.one.start()
     const lock = () => redis.client().pttl(`{mr:${model}}:chunks:j-0:lock`)
-    const atFirst = await lock()
-    // Longer than the lock: it has been renewed when it is above what was left before.
-    await eventually(async () => (await lock()) > atFirst, { timeoutMs: 5000 })
+    // Renewed every 500 ms of its 1500: it has been when more is left than before.
+    let before = await lock()
+    await eventually(
+      async () => {
+        const left = await lock()
+        const isRenewed = left > before
+        before = left
+        return isRenewed
+      },
+      { timeoutMs: 5000 },
+    )
     expect(thief.log.all('delivered')).toEqual([])
     await delivery.complete()
   })

@@ -12,7 +12,7 @@ export class TurnWritesRedis extends Redis {
     if (stream?.writable && stream.writableCorked === 0) {
       stream.cork()
       // After the promises of this turn, which may send more.
-      process.nextTick(() => stream.uncork())
+      setImmediate(() => stream.uncork())
     }
     return super.sendCommand(...sent)
   }
