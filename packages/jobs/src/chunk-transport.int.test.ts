@@ -301,7 +301,7 @@ describe('the settled channel', () => {
     await eventually(async () => Number((await redis.client().pubsub('NUMSUB', settledChannel))[1]) > 0)
     const tell = (jobId: string) =>
       store.publish(settledChannel, encodeSettled([{ jobId, progress, outputs: null }]))
-    return { channel, tell, events }
+    return { channel, store, tell, events }
   }
 
   it('answers everyone who waits for that job, and nobody else', async () => {
@@ -337,11 +337,13 @@ describe('the settled channel', () => {
   })
 
   it('hears again after an outage', async () => {
-    const { channel, tell } = await openChannel()
+    const { channel, store, tell } = await openChannel()
     await redis.kill('SIGTERM')
     await redis.restart()
     const listeners = async () => Number((await redis.client().pubsub('NUMSUB', settledChannel))[1])
     await eventually(async () => (await listeners()) > 0)
+    // Whoever tells has a connection of its own, which may still be the one that died.
+    await eventually(() => store.ping().then(() => true))
     const waiting = channel.waitFor('a', 60_000)
     await tell('a')
     expect(await waiting).toEqual({ jobId: 'a', progress, outputs: null })

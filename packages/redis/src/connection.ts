@@ -2,7 +2,7 @@
  * One way to open a Redis connection: bounded retries, bounded waits, typed events for coming and going. Knows
  * nothing of what is stored.
  */
-import type { Redis, RedisOptions } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
 import { TurnWritesRedis } from './turn-writes.js'
 
 /** Which of the two instances: the words of the logs. */
@@ -49,7 +49,9 @@ export function redisOptions(
 
 /** Opens a connection and does not wait for it. An away Redis is an event, once per outage, and never an exception. */
 export function openRedis(options: OpenRedisOptions): Redis {
-  const redis = new TurnWritesRedis(options.url, redisOptions(options))
+  // Autopipelining writes once as well; both would wait twice.
+  const Connection = options.autoPipelining ? Redis : TurnWritesRedis
+  const redis = new Connection(options.url, redisOptions(options))
   let away = false
   redis.on('error', (error: Error) => {
     if (away) return
