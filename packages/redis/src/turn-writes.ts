@@ -11,7 +11,7 @@ export class TurnWritesRedis extends Redis {
     // Its answer is undefined until the first connection.
     if (stream?.writable && stream.writableCorked === 0) {
       stream.cork()
-      // After the promises of this turn, which may send more.
+      // After all that this turn's events set off, promises included.
       setImmediate(() => stream.uncork())
     }
     return super.sendCommand(...sent)
