@@ -49,12 +49,12 @@ const maxChunksInHand = 256
 /** Loads the model, then consumes. @throws Error when the model cannot be loaded */
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
   const { config, emit, now } = options
-  const { alias } = options.model
+  const { alias, limits: own } = options.model
   const model = await load(options)
   const claims = new Claims(options.cache, options.workerId, config.CLAIM_LEASE_MS)
   const limits = {
-    maxArea: config.BATCH_TOKENS,
-    maxItems: Math.min(config.BATCH_ITEMS, model.maxBatchItems ?? config.BATCH_ITEMS),
+    maxArea: own.batchTokens,
+    maxItems: Math.min(own.batchItems, model.maxBatchItems ?? own.batchItems),
     lookahead,
   }
   const computer = new ItemComputer({
@@ -62,7 +62,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     model,
     batcher: new MicroBatcher<ItemInFlight>(limits, now),
     claims,
-    busyLimitMs: config.BATCH_TIMEOUT_MS,
+    busyLimitMs: own.batchTimeoutMs,
     now,
     emit,
     onRoom: () => consumer.roomChanged(),
@@ -81,7 +81,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     // Enough for the next batch, and no more: what lies here, an idle worker elsewhere cannot take.
     hasRoom: () =>
       blindChunks < maxBlindChunks &&
-      computer.waitingTokens < config.BATCH_TOKENS &&
+      computer.waitingTokens < own.batchTokens &&
       consumer.chunksInHand < maxChunksInHand,
     handle: async (delivery) => {
       blindChunks += 1
@@ -144,9 +144,9 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     dtype: model.dtype,
     ...(model.dir === null ? { hub: model.hub } : { dir: model.dir }),
     dataDir: config.MILLRACE_DATA_DIR,
-    processes: config.MODEL_PROCESSES,
-    threads: config.MODEL_THREADS,
-    batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+    processes: model.limits.processes,
+    threads: model.limits.threads,
+    batchTimeoutMs: model.limits.batchTimeoutMs,
     mappedWeights: config.MAPPED_WEIGHTS,
     strictBatching: config.STRICT_BATCHING,
     ...(engineModule === undefined ? {} : { engineModule }),

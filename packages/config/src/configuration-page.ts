@@ -1,6 +1,7 @@
 /** docs/configuration.md, written from the schemas: what the code reads is what the page says. */
-import type { z } from 'zod'
+import { z } from 'zod'
 import { environmentSchema } from './environment.js'
+import { entryFields, limitFields } from './models-file.js'
 
 /** The whole page. A test compares it with the committed one. */
 export function configurationPage(): string {
@@ -30,27 +31,52 @@ set for \`npm ci\` by our scripts unless you set it, and the package's install s
 
 ## millrace.json
 
-The models of the fleet, by alias. An alias is the only name by which a client can ask for a model.
+The models of the fleet, by alias. An alias is the only name by which a client can ask for a model. How to add one, to pin its
+files and to bring out a new version: [models.md](models.md). \`millrace.schema.json\` tells editors what may stand in this file.
 
 \`\`\`json
 {
+  "$schema": "./millrace.schema.json",
   "models": {
     "all-MiniLM-L6-v2": { "path": "models/all-MiniLM-L6-v2", "task": "feature-extraction", "dtype": "q8" },
-    "bge-small": { "hub": "owner/name", "revision": "<40 hexadecimal digits>", "dtype": "fp32" }
+    "bge-small": {
+      "hub": "owner/name",
+      "revision": "<40 hexadecimal digits>",
+      "dtype": "fp32",
+      "digest": "sha256:<64 hexadecimal digits>",
+      "limits": { "batch_tokens": 512, "processes": 2, "max_items": 256 }
+    }
   }
 }
 \`\`\`
 
 | field | meaning |
 |---|---|
-| \`path\` | A local folder, relative to millrace.json, in the layout of transformers.js (\`config.json\`, \`tokenizer.json\`, \`onnx/\`) |
-| \`hub\`, \`revision\` | Instead of \`path\`: a model hub id and the commit to take, downloaded once into \`MILLRACE_DATA_DIR\`, by \`millrace prepare\` or the first worker |
-| \`task\` | \`feature-extraction\` (default), \`text-classification\`, \`rerank\` or \`fill-mask\`: see docs/tasks |
-| \`dtype\` | Which ONNX file: \`fp32\`, \`fp16\`, \`q8\` (default), \`int8\`, \`uint8\`, \`q4\`, \`bnb4\`, \`q4f16\` |
+${rowsOf(entryFields)}
+
+\`limits\`, each of them optional:
+
+| field | meaning |
+|---|---|
+${rowsOf(limitFields)}
 
 Pooling, normalising and the length limit are read from the model's own sentence-transformers files, labels from its
 config.json.
 `
+}
+
+function rowsOf(fields: Record<string, z.ZodType>): string {
+  return Object.entries(fields)
+    .map(([name, schema]) => `| \`${name}\` | ${descriptionOf(schema)}${valuesOf(schema)} |`)
+    .join('\n')
+}
+
+/** Of a field that has a few, with its default. */
+function valuesOf(schema: z.ZodType): string {
+  const { enum: values, default: first } = z.toJSONSchema(schema, { io: 'input' })
+  if (values === undefined) return ''
+  const rest = values.filter((value) => value !== first)
+  return `: ${[`\`${first}\` (default)`, ...rest.map((value) => `\`${value}\``)].join(', ')}`
 }
 
 function descriptionOf(schema: z.ZodType): string {

@@ -3,21 +3,15 @@
  * a user mends them all at once.
  */
 import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
 import type { z } from 'zod'
 import { type Environment, environmentSchema } from './environment.js'
-import { type ModelEntry, modelsFileSchema } from './models-file.js'
+import { type ModelConfig, modelConfigOf } from './model-config.js'
+import { modelsFileSchema } from './models-file.js'
 
-/** One model of the fleet with its folder resolved. `dir` is null for a hub model: the worker downloads it. */
-export interface ModelConfig {
-  readonly alias: string
-  readonly task: ModelEntry['task']
-  readonly dtype: ModelEntry['dtype']
-  readonly dir: string | null
-  readonly hub: { readonly id: string; readonly revision: string } | null
-}
+/** The environment alone. */
+export type Settings = Readonly<Omit<Environment, 'MILLRACE_MODELS'>>
 
-export interface Config extends Readonly<Omit<Environment, 'MILLRACE_MODELS'>> {
+export interface Config extends Settings {
   /** Every model of millrace.json, by alias. */
   readonly models: ReadonlyMap<string, ModelConfig>
   /** The aliases a worker of this configuration serves. */
@@ -57,7 +51,7 @@ export function loadConfig(
   }
   const { MILLRACE_MODELS: wanted, ...settings } = parsed.data
   faults.push(...relations(settings))
-  const models = readModels(settings.MILLRACE_CONFIG, faults)
+  const models = readModels(settings, faults)
   const served = wanted === '' ? [...models.keys()] : wanted.split(',').map((alias) => alias.trim())
   for (const alias of served) {
     if (models.size > 0 && !models.has(alias))
@@ -67,7 +61,7 @@ export function loadConfig(
   return Object.freeze({ ...settings, models, served: Object.freeze(served) })
 }
 
-function relations(settings: Omit<Environment, 'MILLRACE_MODELS'>): string[] {
+function relations(settings: Settings): string[] {
   const faults: string[] = []
   if (settings.STALLED_CHECK_MS > settings.LOCK_MS)
     faults.push('STALLED_CHECK_MS: must not be larger than LOCK_MS')
@@ -81,7 +75,8 @@ function relations(settings: Omit<Environment, 'MILLRACE_MODELS'>): string[] {
   return faults
 }
 
-function readModels(file: string, faults: string[]): Map<string, ModelConfig> {
+function readModels(settings: Settings, faults: string[]): Map<string, ModelConfig> {
+  const file = settings.MILLRACE_CONFIG
   const models = new Map<string, ModelConfig>()
   let json: unknown
   try {
@@ -98,17 +93,7 @@ function readModels(file: string, faults: string[]): Map<string, ModelConfig> {
     return models
   }
   for (const [alias, entry] of Object.entries(parsed.data.models)) {
-    const local = 'path' in entry
-    models.set(
-      alias,
-      Object.freeze({
-        alias,
-        task: entry.task,
-        dtype: entry.dtype,
-        dir: local ? resolve(dirname(file), entry.path) : null,
-        hub: local ? null : { id: entry.hub, revision: entry.revision },
-      }),
-    )
+    models.set(alias, modelConfigOf(alias, entry, settings))
   }
   return models
 }

@@ -98,7 +98,7 @@ async function prepareOne(
   { loadModel }: ModelRuntime,
   io: CommandIo,
 ): Promise<Prepared> {
-  const { alias: id, task, dtype, dir, hub } = model
+  const { alias: id, task, dtype, dir, hub, limits } = model
   const begun = performance.now()
   const tell = (words: string) => void write(io.stderr, `${id}: ${words}\n`).catch(() => {})
   try {
@@ -106,8 +106,8 @@ async function prepareOne(
       ...{ alias: id, task, dtype, dir, hub },
       dataDir: config.MILLRACE_DATA_DIR,
       processes: 1,
-      threads: config.MODEL_THREADS,
-      batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+      threads: limits.threads,
+      batchTimeoutMs: limits.batchTimeoutMs,
       mappedWeights: config.MAPPED_WEIGHTS,
       strictBatching: config.STRICT_BATCHING,
       on: (event) => {
