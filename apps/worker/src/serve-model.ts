@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { MicroBatcher } from '@millrace/batching'
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
-import type { ModelFacts } from '@millrace/contracts'
+import type { ModelFacts, Serving } from '@millrace/contracts'
 import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
 import { type LoadedModel, loadModel } from '@millrace/model'
 import type { ChunksInHand } from './chunks-in-hand.js'
@@ -13,12 +13,15 @@ import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
 import { processJob } from './process-job.js'
 import type { SettledTeller } from './tell-settled.js'
+import { TokenRate } from './token-rate.js'
 
 export interface ServedModel {
   readonly alias: string
   readonly facts: ModelFacts
   /** Chunks and items finished since the start. */
   readonly done: { chunks: number; items: number }
+  /** What is announced of it now. */
+  readonly serving: () => Serving
   /** How long the consumer has been silent although it has room and a connection. */
   readonly silentMs: () => number
   close(limitMs: number): Promise<void>
@@ -50,7 +53,8 @@ const maxChunksInHand = 256
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
   const { config, emit, now } = options
   const { alias, limits: own } = options.model
-  const model = await load(options)
+  const rate = new TokenRate(now)
+  const model = measured(await load(options), rate)
   const claims = new Claims(options.cache, options.workerId, config.CLAIM_LEASE_MS)
   const limits = {
     maxArea: own.batchTokens,
@@ -116,10 +120,41 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     alias,
     facts: model.facts,
     done,
+    serving: () => ({
+      version: model.facts.version,
+      dtype: model.facts.dtype,
+      batching: {
+        mode: model.facts.batching.mode,
+        tokens: limits.maxArea,
+        items: limits.maxItems,
+        timeout_ms: own.batchTimeoutMs,
+      },
+      processes: own.processes,
+      threads: own.threads,
+      tokens_per_s: rate.perSecond === null ? null : Math.round(rate.perSecond),
+    }),
     silentMs: () => (consumer.connected ? consumer.silentMs : 0),
     close: (limitMs) => {
       closing ??= stop(limitMs, { consumer, computer, model, claims })
       return closing
+    },
+  }
+}
+
+/** The same model; what its batches take is noted. */
+function measured(model: LoadedModel, rate: TokenRate): LoadedModel {
+  return {
+    ...model,
+    runBatch: async (batch) => {
+      rate.begin()
+      let tokens = 0
+      try {
+        const outcome = await model.runBatch(batch)
+        tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0)
+        return outcome
+      } finally {
+        rate.end(tokens)
+      }
     },
   }
 }

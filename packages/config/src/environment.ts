@@ -85,6 +85,11 @@ export const environmentSchema = z.object({
   QUEUE_LIMIT_CHUNKS: int(1, 10_000_000)
     .default(10_000)
     .describe('Chunks waiting above which a submit is refused'),
+  REQUIRE_WORKER: flag
+    .default(false)
+    .describe(
+      'Refuses a job of a model that no worker serves (503 `no_worker`); otherwise it is queued, and `queue.workers` is 0',
+    ),
   QUEUE_MEMORY_LIMIT: z.coerce
     .number()
     .gt(0)

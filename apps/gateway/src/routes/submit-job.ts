@@ -79,6 +79,7 @@ export const submitJobRoute = createRoute({
       'rate_limited',
       'queue_full',
       'queue_memory',
+      'no_worker',
       'queue_unavailable',
     ),
   },
