@@ -22,6 +22,8 @@ export interface ServedModel {
   readonly done: { chunks: number; items: number }
   /** What is announced of it now. */
   readonly serving: () => Serving
+  /** From here on it takes chunks. */
+  start(): void
   /** How long the consumer has been silent although it has room and a connection. */
   readonly silentMs: () => number
   close(limitMs: number): Promise<void>
@@ -49,7 +51,7 @@ const lookahead = 64
 const maxBlindChunks = 2
 const maxChunksInHand = 256
 
-/** Loads the model, then consumes. @throws Error when the model cannot be loaded */
+/** Loads the model; it takes chunks once it is started. @throws Error when the model cannot be loaded */
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
   const { config, emit, now } = options
   const { alias, limits: own } = options.model
@@ -114,7 +116,6 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
       }).finally(seen)
     },
   })
-  consumer.start()
   let closing: Promise<void> | undefined
   return {
     alias,
@@ -133,6 +134,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
       threads: own.threads,
       tokens_per_s: rate.perSecond === null ? null : Math.round(rate.perSecond),
     }),
+    start: () => consumer.start(),
     silentMs: () => (consumer.connected ? consumer.silentMs : 0),
     close: (limitMs) => {
       closing ??= stop(limitMs, { consumer, computer, model, claims })
@@ -177,6 +179,7 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     alias,
     task: model.task,
     dtype: model.dtype,
+    digest: model.digest,
     ...(model.dir === null ? { hub: model.hub } : { dir: model.dir }),
     dataDir: config.MILLRACE_DATA_DIR,
     processes: model.limits.processes,

@@ -35,9 +35,7 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
   if (!/^[\w.-]+\/[\w.-]+$/.test(id) || !/^[0-9a-f]{40}$/.test(revision)) {
     throw new Error(`'${id}' at '${revision}' is not a hub id with a pinned revision`)
   }
-  const cacheDir = resolve(options.dataDir, 'models')
-  const dir = join(cacheDir, id, revision)
-  const note = join(dir, `complete-${dtype}.json`)
+  const { cacheDir, dir, note } = placeOf(options)
   if (await readable(note)) return dir
   const files = await runDownload(
     { type: 'download', id, revision, dtype, cacheDir, ...host(options) },
@@ -53,6 +51,26 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
     throw error
   }
   return dir
+}
+
+/** @returns the folder of a model that was downloaded before; undefined otherwise. Asks no hub. */
+export async function downloadedModel(
+  options: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'dataDir'>,
+): Promise<string | undefined> {
+  const { dir, note } = placeOf(options)
+  return (await readable(note)) ? dir : undefined
+}
+
+/** The note says that all files of this dtype are there. */
+function placeOf({
+  id,
+  revision,
+  dtype,
+  dataDir,
+}: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'dataDir'>) {
+  const cacheDir = resolve(dataDir, 'models')
+  const dir = join(cacheDir, id, revision)
+  return { cacheDir, dir, note: join(dir, `complete-${dtype}.json`) }
 }
 
 function host({ remoteHost }: DownloadOptions): { remoteHost?: string } {

@@ -1,5 +1,5 @@
 export { type ScoredToken, scoredTokens } from './candidates.js'
-export { downloadModel } from './download-model.js'
+export { downloadedModel, downloadModel } from './download-model.js'
 export type {
   CreateEngine,
   EncodedItem,
@@ -14,3 +14,5 @@ export type { ModelEvent } from './events.js'
 export { builtInEngine, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js'
 export { modelVersion, type VersionParts } from './model-version.js'
 export type { BatchOutcome, ItemOutcome } from './open-batch.js'
+export { filesDigest, ModelDigestError } from './pinned-digest.js'
+export { digestModel, type ModelPlace } from './read-model.js'

@@ -98,12 +98,12 @@ async function prepareOne(
   { loadModel }: ModelRuntime,
   io: CommandIo,
 ): Promise<Prepared> {
-  const { alias: id, task, dtype, dir, hub, limits } = model
+  const { alias: id, task, dtype, dir, hub, digest, limits } = model
   const begun = performance.now()
   const tell = (words: string) => void write(io.stderr, `${id}: ${words}\n`).catch(() => {})
   try {
     const loaded = await loadModel({
-      ...{ alias: id, task, dtype, dir, hub },
+      ...{ alias: id, task, dtype, dir, hub, digest },
       dataDir: config.MILLRACE_DATA_DIR,
       processes: 1,
       threads: limits.threads,
