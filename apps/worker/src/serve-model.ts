@@ -182,6 +182,7 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     digest: model.digest,
     ...(model.dir === null ? { hub: model.hub } : { dir: model.dir }),
     dataDir: config.MILLRACE_DATA_DIR,
+    hubUrl: config.HUB_URL,
     processes: model.limits.processes,
     threads: model.limits.threads,
     batchTimeoutMs: model.limits.batchTimeoutMs,

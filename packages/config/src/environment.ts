@@ -36,6 +36,11 @@ export const environmentSchema = z.object({
     .min(1)
     .default('.millrace')
     .describe('Folder for downloaded models and local data'),
+  HUB_URL: z
+    .union([z.literal(''), z.url({ protocol: /^https?$/ })])
+    .default('')
+    .transform((url) => (url === '' || url.endsWith('/') ? url : `${url}/`))
+    .describe('Where models of a hub are downloaded from: a mirror; empty: https://huggingface.co/'),
   ADMIN_KEY: z
     .string()
     .default('')

@@ -1,4 +1,13 @@
+export { ConfigError } from './config-error.js'
 export { type Environment, environmentSchema } from './environment.js'
-export { type Config, ConfigError, loadConfig, type Settings } from './load-config.js'
-export type { ModelConfig, ModelLimits } from './model-config.js'
-export { type ModelsFile, modelsFileSchema } from './models-file.js'
+export { type Config, loadConfig, loadSettings, type Settings } from './load-config.js'
+export { type ModelConfig, type ModelLimits, modelConfigOf } from './model-config.js'
+export {
+  aliasSchema,
+  type ModelEntry,
+  type ModelEntryText,
+  type ModelsFile,
+  modelEntrySchema,
+  modelsFileSchema,
+} from './models-file.js'
+export { changeModelsFile, readModelsFile } from './models-file-on-disk.js'

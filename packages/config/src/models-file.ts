@@ -85,6 +85,8 @@ export const modelsFileSchema = z.strictObject({
     .meta({ minProperties: 1 }),
 })
 export type ModelsFile = z.infer<typeof modelsFileSchema>
+/** As it is written: what has a default may be left out. */
+export type ModelsFileText = z.input<typeof modelsFileSchema>
 
 /** Every field of an entry with its words, for docs/configuration.md. */
 export const entryFields: Record<string, z.ZodType> = {

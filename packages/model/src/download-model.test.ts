@@ -1,5 +1,6 @@
 /** Downloads from a hub of our own on loopback; the real one is never asked. Runs the built download child. */
-import { createReadStream, existsSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { createReadStream, existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type DownloadOptions, downloadModel } from './download-model.js'
+import { type DownloadOptions, downloadModel, resolveRevision } from './download-model.js'
 import { findModelFiles } from './model-files.js'
 
 const starter = fileURLToPath(new URL('../../../models/all-MiniLM-L6-v2', import.meta.url))
@@ -18,22 +19,25 @@ const prefix = `/${id}/resolve/${revision}/`
 let server: Server
 let requests: string[] = []
 let answer: (file: string) => 'file' | 'missing' | 'fault' | 'silence'
+/** What the hub says of a file beside its size. */
+let saidOf: (file: string) => Record<string, string>
 let dataDir: string
 const scratch: string[] = []
 
 beforeEach(async () => {
   requests = []
+  saidOf = () => ({})
   answer = (file) => (existsSync(join(starter, file)) ? 'file' : 'missing')
   dataDir = await mkdtemp(join(tmpdir(), 'millrace-download-'))
   scratch.push(dataDir)
   server = createServer(async (request, response) => {
     const url = request.url ?? ''
     requests.push(url)
-    const file = url.startsWith(prefix) ? url.slice(prefix.length) : ''
+    const file = /^\/owner\/name\/resolve\/[^/]+\/(.*)$/.exec(url)?.[1] ?? ''
     const kind = file === '' ? 'missing' : answer(file)
     if (kind === 'silence') return
     if (kind !== 'file') return response.writeHead(kind === 'missing' ? 404 : 500).end()
-    response.writeHead(200, { 'content-length': (await stat(join(starter, file))).size })
+    response.writeHead(200, { 'content-length': (await stat(join(starter, file))).size, ...saidOf(file) })
     return request.method === 'HEAD' ? response.end() : createReadStream(join(starter, file)).pipe(response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -80,8 +84,72 @@ describe('a hub model', () => {
   }, 30_000)
 })
 
+describe('a hub that says what its files are', () => {
+  const sha256 = (file: string) =>
+    createHash('sha256')
+      .update(readFileSync(join(starter, file)))
+      .digest('hex')
+  /** git hash-object models/all-MiniLM-L6-v2/modules.json */
+  const blobOf = (file: string) => {
+    const content = readFileSync(join(starter, file))
+    return createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex')
+  }
+  const weights = 'onnx/model_quantized.onnx'
+
+  it('is believed where they are as it says, large ones by SHA-256 and small ones by git blob', async () => {
+    saidOf = (file) =>
+      file === weights
+        ? { etag: '"of the store"', 'x-linked-etag': `"${sha256(file)}"` }
+        : { etag: `W/"${blobOf(file)}"` }
+    await expectSameFile(await download(), weights)
+    const heads = requests.filter((url) => url.endsWith(weights))
+    expect(heads.length).toBeGreaterThan(1)
+  }, 30_000)
+
+  it.each([
+    [weights, 'x-linked-etag', 'a'.repeat(64)],
+    ['modules.json', 'etag', 'b'.repeat(40)],
+  ])(
+    'is told where %s is another, which is fetched anew the next time',
+    async (file, header, digest) => {
+      saidOf = (asked) => (asked === file ? { [header]: `"${digest}"` } : {})
+      await expect(download()).rejects.toThrow(new RegExp(`${file} is not what arrived: .*${digest}`))
+      expect(existsSync(join(dataDir, 'models', id, revision, file))).toBe(false)
+      saidOf = () => ({})
+      await expectSameFile(await download(), file)
+    },
+    30_000,
+  )
+})
+
+describe('a branch or a tag', () => {
+  const resolve = (name: string) => {
+    const { port } = server.address() as AddressInfo
+    return resolveRevision({ id, revision: name, remoteHost: `http://127.0.0.1:${port}/` })
+  }
+
+  it('is resolved to the commit that the hub says it is, and nothing is kept', async () => {
+    saidOf = () => ({ 'x-repo-commit': revision })
+    expect(await resolve('main')).toBe(revision)
+    expect(requests).toEqual([`/${id}/resolve/main/config.json`])
+    expect(existsSync(join(dataDir, 'models'))).toBe(false)
+  }, 30_000)
+
+  it('is not guessed where the hub does not say, or says something else', async () => {
+    expect(await resolve('v1')).toBeUndefined()
+    saidOf = () => ({ 'x-repo-commit': 'latest' })
+    expect(await resolve('v1')).toBeUndefined()
+  }, 30_000)
+
+  it('that the hub has not is named', async () => {
+    answer = () => 'missing'
+    await expect(resolve('nope')).rejects.toThrow(/owner\/name at nope cannot be downloaded/)
+  }, 30_000)
+})
+
 describe('a download that fails', () => {
   it('names the model and the file, and is tried anew the next time', async () => {
+    saidOf = () => ({})
     answer = (file) => (file === 'sentence_bert_config.json' ? 'fault' : 'file')
     await expect(download()).rejects.toThrow(
       /owner\/name at a{40} cannot be downloaded: .*sentence_bert_config.json/,

@@ -26,21 +26,22 @@ export interface DownloadOptions {
   readonly stallMs?: number
 }
 
+const hubId = /^[\w.-]+\/[\w.-]+$/
+const pinnedRevision = /^[0-9a-f]{40}$/
+
 /**
  * @returns the folder
  * @throws Error that says which file could not be fetched and why
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
   const { id, revision, dtype } = options
-  if (!/^[\w.-]+\/[\w.-]+$/.test(id) || !/^[0-9a-f]{40}$/.test(revision)) {
+  if (!hubId.test(id) || !pinnedRevision.test(revision)) {
     throw new Error(`'${id}' at '${revision}' is not a hub id with a pinned revision`)
   }
   const { cacheDir, dir, note } = placeOf(options)
   if (await readable(note)) return dir
-  const files = await runDownload(
-    { type: 'download', id, revision, dtype, cacheDir, ...host(options) },
-    options,
-  )
+  const order = { type: 'download' as const, id, revision, dtype, cacheDir, ...host(options) }
+  const { files } = await runChild(order, 'done', options)
   // Not the process id: in containers that share this folder every worker has the same one.
   const written = `${note}.${randomUUID()}.tmp`
   try {
@@ -73,12 +74,30 @@ function placeOf({
   return { cacheDir, dir, note: join(dir, `complete-${dtype}.json`) }
 }
 
-function host({ remoteHost }: DownloadOptions): { remoteHost?: string } {
+function host({ remoteHost }: Pick<DownloadOptions, 'remoteHost'>): { remoteHost?: string } {
   return remoteHost === undefined ? {} : { remoteHost }
 }
 
+/**
+ * @param revision a branch or tag
+ * @returns the commit that it is now, 40 hexadecimal digits; undefined where the hub does not say
+ * @throws Error that says why the hub could not be asked
+ */
+export async function resolveRevision(
+  options: Pick<DownloadOptions, 'id' | 'revision' | 'remoteHost' | 'stallMs'>,
+): Promise<string | undefined> {
+  const { id, revision } = options
+  if (!hubId.test(id)) throw new Error(`'${id}' is not a hub id`)
+  const { commit } = await runChild({ type: 'resolve', id, revision, ...host(options) }, 'resolved', options)
+  return commit !== null && pinnedRevision.test(commit) ? commit : undefined
+}
+
 /** In a child of its own: the library stays out of the worker's memory, and a stuck transfer can be ended. */
-async function runDownload(order: ToDownload, { on, stallMs = 60_000 }: DownloadOptions): Promise<string[]> {
+async function runChild<Last extends FromDownload['type']>(
+  order: ToDownload,
+  last: Last,
+  { on, stallMs = 60_000 }: Pick<DownloadOptions, 'on' | 'stallMs'>,
+): Promise<Extract<FromDownload, { type: Last }>> {
   const entry = createRequire(import.meta.url).resolve('@millrace/model/download')
   const child = fork(entry, [], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -93,7 +112,7 @@ async function runDownload(order: ToDownload, { on, stallMs = 60_000 }: Download
   })
   let stalled: NodeJS.Timeout | undefined
   try {
-    return await new Promise<string[]>((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const watch = () => {
         clearTimeout(stalled)
         stalled = setTimeout(() => reject(failed(`nothing arrived for ${stallMs} ms`)), stallMs)
@@ -103,9 +122,10 @@ async function runDownload(order: ToDownload, { on, stallMs = 60_000 }: Download
       child.on('exit', (code, signal) => reject(failed(`it ended with ${signal ?? code}. ${output}`.trim())))
       child.on('message', (message: FromDownload) => {
         watch()
-        if (message.type === 'done') resolve(message.files)
-        if (message.type === 'failed') reject(failed(message.message))
-        if (message.type === 'fetched') on?.({ type: 'download', file: message.file, bytes: message.bytes })
+        if (isOf(message, last)) resolve(message)
+        else if (message.type === 'failed') reject(failed(message.message))
+        else if (message.type === 'fetched')
+          on?.({ type: 'download', file: message.file, bytes: message.bytes })
       })
       child.send(order, () => {})
     })
@@ -113,6 +133,13 @@ async function runDownload(order: ToDownload, { on, stallMs = 60_000 }: Download
     clearTimeout(stalled)
     child.kill('SIGKILL')
   }
+}
+
+function isOf<Type extends FromDownload['type']>(
+  message: FromDownload,
+  type: Type,
+): message is Extract<FromDownload, { type: Type }> {
+  return message.type === type
 }
 
 async function readable(file: string): Promise<boolean> {

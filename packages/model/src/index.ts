@@ -1,5 +1,5 @@
 export { type ScoredToken, scoredTokens } from './candidates.js'
-export { downloadedModel, downloadModel } from './download-model.js'
+export { downloadedModel, downloadModel, resolveRevision } from './download-model.js'
 export type {
   CreateEngine,
   EncodedItem,

@@ -5,7 +5,7 @@ import type { ModelEvent } from './events.js'
 import { KnownFiles } from './known-files.js'
 import { findModelFiles } from './model-files.js'
 import { type ModelHead, readHead } from './model-head.js'
-import { filesDigest } from './pinned-digest.js'
+import { checkPinned, filesDigest } from './pinned-digest.js'
 
 export interface ModelPlace {
   readonly alias: string
@@ -43,14 +43,17 @@ export async function readModel(
 
 /**
  * The digest that pins a model, of the files that are here; nothing is downloaded for it.
+ * @param pinned what it should be
  * @returns undefined where a hub model was not downloaded yet
+ * @throws ModelDigestError where it is not what is pinned
  * @throws Error that says what is missing or broken
  */
-export async function digestModel(place: ModelPlace): Promise<string | undefined> {
+export async function digestModel(place: ModelPlace, pinned?: string | null): Promise<string | undefined> {
   const dir = place.dir ?? (place.hub ? await downloadedModel({ ...place.hub, ...place }) : undefined)
   if (dir === undefined) return undefined
-  const { files } = await readModel({ ...place, dir })
-  return filesDigest(files.digests)
+  const { digests: files } = (await readModel({ ...place, dir })).files
+  if (pinned != null) await checkPinned({ ...place, dir, pinned, files })
+  return filesDigest(files)
 }
 
 async function locate(
