@@ -4,6 +4,7 @@ export { type Config, loadConfig, loadSettings, type Settings } from './load-con
 export { type ModelConfig, type ModelLimits, modelConfigOf } from './model-config.js'
 export {
   aliasSchema,
+  dtypes,
   type ModelEntry,
   type ModelEntryText,
   type ModelsFile,

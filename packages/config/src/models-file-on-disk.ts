@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -24,8 +25,7 @@ export function readModelsFile(file: string): ModelsFileText {
   try {
     json = JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new ConfigError([`MILLRACE_CONFIG: cannot read ${file}: ${why}`])
+    throw new ConfigError([`MILLRACE_CONFIG: cannot read ${file}: ${messageOf(error)}`])
   }
   return checked(json, file)
 }
@@ -33,7 +33,7 @@ export function readModelsFile(file: string): ModelsFileText {
 /**
  * Read, changed and written within one turn of this process; of two processes at the same time the later one wins.
  * @param change gives the models as they are to be; begins with none where there is no file yet
- * @throws ConfigError where the file is faulty, or would be; it is as it was then
+ * @throws ConfigError where the file is faulty, would be, or cannot be written; it is as it was then
  */
 export function changeModelsFile(
   file: string,
@@ -56,13 +56,18 @@ function writeWhole(file: string, text: string): void {
   const target = existsSync(file) ? realpathSync(file) : file
   const written = `${target}.${randomUUID()}.tmp`
   try {
-    writeFileSync(written, text, { mode: existsSync(target) ? statSync(target).mode & 0o777 : 0o644 })
+    writeFileSync(written, text)
+    if (existsSync(target)) chmodSync(written, statSync(target).mode & 0o777)
     const handle = openSync(written, 'r+')
     fsyncSync(handle)
     closeSync(handle)
     renameSync(written, target)
   } catch (error) {
     rmSync(written, { force: true })
-    throw error
+    throw new ConfigError([`MILLRACE_CONFIG: cannot write ${file}: ${messageOf(error)}`])
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

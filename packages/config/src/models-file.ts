@@ -35,12 +35,11 @@ const limitsSchema = z.strictObject({
   max_chars: limit(limitRanges.maxChars, 'MAX_INPUT_CHARS', 'Most characters one input may hold'),
 })
 
+export const dtypes = ['fp32', 'fp16', 'q8', 'int8', 'uint8', 'q4', 'bnb4', 'q4f16'] as const
+
 const common = {
   task: z.enum(tasks).default('feature-extraction').describe('What the model does (docs/tasks)'),
-  dtype: z
-    .enum(['fp32', 'fp16', 'q8', 'int8', 'uint8', 'q4', 'bnb4', 'q4f16'])
-    .default('q8')
-    .describe('Which ONNX file of the model is loaded'),
+  dtype: z.enum(dtypes).default('q8').describe('Which ONNX file of the model is loaded'),
   digest: z
     .string()
     .regex(/^sha256:[0-9a-f]{64}$/, 'a digest is sha256: and 64 hexadecimal digits')
