@@ -99,7 +99,7 @@ describe('models add hub:', () => {
     await hub.close()
     const { code, words } = await models('add', 'hub:owner/name@main', ...kind)
     expect(code).toBe(1)
-    expect(words).toMatch(/the hub was not reached/)
+    expect(words).toMatch(/'main' is no commit, and was not resolved: .*owner\/name/)
     expect(existsSync(file)).toBe(false)
   })
 })

@@ -105,9 +105,7 @@ async function commitOf(
   const ask = "Give the commit itself: 40 hexadecimal digits, on the model's page under its history."
   const host = HUB_URL === '' ? {} : { remoteHost: HUB_URL }
   const commit = await runtime.resolveRevision({ id, revision, ...host }).catch((error: unknown) => {
-    throw new CommandFailure(
-      `'${revision}' is no commit, and the hub was not reached: ${messageOf(error)}\n${ask}`,
-    )
+    throw new CommandFailure(`'${revision}' is no commit, and was not resolved: ${messageOf(error)}\n${ask}`)
   })
   if (commit !== undefined) return commit
   throw new CommandFailure(`'${revision}' is no commit, and the hub does not say which one it is. ${ask}`)
