@@ -22,9 +22,15 @@ process.on('message', async (order: ToDownload) => {
     if (order.type === 'resolve') await tell({ type: 'resolved', commit: await resolveCommit(order) })
     else await tell({ type: 'done', files: await download(order) })
   } catch (error) {
-    await tell({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
+    const message = error instanceof Error ? error.message : String(error)
+    await tell({ type: 'failed', message, removed: error instanceof WrongFile })
   }
 })
+
+/** A file is not what the hub has, and was removed. */
+class WrongFile extends Error {
+  override readonly name = 'WrongFile'
+}
 
 async function download(order: DownloadOrder): Promise<string[]> {
   const { id, revision, dtype, cacheDir } = order
@@ -79,9 +85,7 @@ async function verify(url: URL, file: string, headers: Headers): Promise<void> {
   await tell({ type: 'progress' })
   if (digest === undefined || (await hasDigest(file, digest))) return
   await rm(file, { force: true })
-  throw new Error(
-    `${url} is not what arrived: its digest should be ${digest}. The file was removed; try again`,
-  )
+  throw new WrongFile(`${url} is not what arrived: its digest should be ${digest}. It was removed; try again`)
 }
 
 /** Redirects are followed on the hub itself only: what it knows of a file is not said by the store behind it. */

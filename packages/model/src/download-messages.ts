@@ -22,7 +22,8 @@ export interface ResolveOrder {
 export type FromDownload =
   | { readonly type: 'progress' }
   | { readonly type: 'fetched'; readonly file: string; readonly bytes: number }
-  | { readonly type: 'failed'; readonly message: string }
+  /** `removed`: a file that was there before is not any more. */
+  | { readonly type: 'failed'; readonly message: string; readonly removed: boolean }
   | { readonly type: 'done'; readonly files: string[] }
   /** null where the hub does not say. */
   | { readonly type: 'resolved'; readonly commit: string | null }

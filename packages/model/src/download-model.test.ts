@@ -12,10 +12,13 @@ import { type DownloadOptions, downloadModel, resolveRevision } from './download
 import { findModelFiles } from './model-files.js'
 
 const starter = fileURLToPath(new URL('../../../models/all-MiniLM-L6-v2', import.meta.url))
+const tiny = fileURLToPath(new URL('../../../models/fixtures/tiny-classifier', import.meta.url))
 const id = 'owner/name'
 const revision = 'a'.repeat(40)
 const prefix = `/${id}/resolve/${revision}/`
 
+/** What the hub serves, and in which dtype it has it. */
+let source = { folder: starter, dtype: 'q8' }
 let server: Server
 let requests: string[] = []
 let answer: (file: string) => 'file' | 'missing' | 'fault' | 'silence'
@@ -25,9 +28,10 @@ let dataDir: string
 const scratch: string[] = []
 
 beforeEach(async () => {
+  source = { folder: starter, dtype: 'q8' }
   requests = []
   saidOf = () => ({})
-  answer = (file) => (existsSync(join(starter, file)) ? 'file' : 'missing')
+  answer = (file) => (existsSync(join(source.folder, file)) ? 'file' : 'missing')
   dataDir = await mkdtemp(join(tmpdir(), 'millrace-download-'))
   scratch.push(dataDir)
   server = createServer(async (request, response) => {
@@ -37,8 +41,13 @@ beforeEach(async () => {
     const kind = file === '' ? 'missing' : answer(file)
     if (kind === 'silence') return
     if (kind !== 'file') return response.writeHead(kind === 'missing' ? 404 : 500).end()
-    response.writeHead(200, { 'content-length': (await stat(join(starter, file))).size, ...saidOf(file) })
-    return request.method === 'HEAD' ? response.end() : createReadStream(join(starter, file)).pipe(response)
+    response.writeHead(200, {
+      'content-length': (await stat(join(source.folder, file))).size,
+      ...saidOf(file),
+    })
+    return request.method === 'HEAD'
+      ? response.end()
+      : createReadStream(join(source.folder, file)).pipe(response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 })
@@ -53,7 +62,7 @@ function download(options: Partial<DownloadOptions> = {}): Promise<string> {
   return downloadModel({
     id,
     revision,
-    dtype: 'q8',
+    dtype: source.dtype,
     dataDir,
     remoteHost: `http://127.0.0.1:${port}/`,
     ...options,
@@ -61,7 +70,7 @@ function download(options: Partial<DownloadOptions> = {}): Promise<string> {
 }
 
 async function expectSameFile(dir: string, file: string): Promise<void> {
-  const [there, here] = await Promise.all([readFile(join(dir, file)), readFile(join(starter, file))])
+  const [there, here] = await Promise.all([readFile(join(dir, file)), readFile(join(source.folder, file))])
   expect(there.equals(here)).toBe(true)
 }
 
@@ -85,16 +94,19 @@ describe('a hub model', () => {
 })
 
 describe('a hub that says what its files are', () => {
+  beforeEach(() => {
+    source = { folder: tiny, dtype: 'fp32' }
+  })
   const sha256 = (file: string) =>
     createHash('sha256')
-      .update(readFileSync(join(starter, file)))
+      .update(readFileSync(join(tiny, file)))
       .digest('hex')
-  /** git hash-object models/all-MiniLM-L6-v2/modules.json */
+  /** git hash-object config.json */
   const blobOf = (file: string) => {
-    const content = readFileSync(join(starter, file))
+    const content = readFileSync(join(tiny, file))
     return createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex')
   }
-  const weights = 'onnx/model_quantized.onnx'
+  const weights = 'onnx/model.onnx'
 
   it('is believed where they are as it says, large ones by SHA-256 and small ones by git blob', async () => {
     saidOf = (file) =>
@@ -108,7 +120,7 @@ describe('a hub that says what its files are', () => {
 
   it.each([
     [weights, 'x-linked-etag', 'a'.repeat(64)],
-    ['modules.json', 'etag', 'b'.repeat(40)],
+    ['config.json', 'etag', 'b'.repeat(40)],
   ])(
     'is told where %s is another, which is fetched anew the next time',
     async (file, header, digest) => {
@@ -120,6 +132,29 @@ describe('a hub that says what its files are', () => {
     },
     30_000,
   )
+})
+
+describe('a model that was downloaded before', () => {
+  beforeEach(() => {
+    source = { folder: tiny, dtype: 'fp32' }
+  })
+  it('is held against the hub again where that is asked for', async () => {
+    const dir = await download()
+    const file = 'config.json'
+    const good = createHash('sha256')
+      .update(readFileSync(join(dir, file)))
+      .digest('hex')
+    saidOf = (asked) => (asked === file ? { 'x-linked-etag': good } : {})
+    const before = requests.length
+    expect(await download()).toBe(dir)
+    expect(requests).toHaveLength(before)
+    expect(await download({ recheck: true })).toBe(dir)
+    expect(requests.length).toBeGreaterThan(before)
+    saidOf = (asked) => (asked === 'onnx/model.onnx' ? { etag: 'd'.repeat(40) } : {})
+    await expect(download({ recheck: true })).rejects.toThrow(/model\.onnx is not what arrived/)
+    saidOf = () => ({})
+    await expectSameFile(await download(), 'onnx/model.onnx')
+  }, 30_000)
 })
 
 describe('a branch or a tag', () => {

@@ -5,7 +5,7 @@
  */
 import { fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { childEnvironment } from './child-environment.js'
@@ -22,6 +22,8 @@ export interface DownloadOptions {
   readonly on?: (event: ModelEvent) => void
   /** Another hub; the library's default otherwise. */
   readonly remoteHost?: string
+  /** Asks the hub also where all is here: what it says now is what the files are held against. */
+  readonly recheck?: boolean
   /** A download that does not move for this long is given up. */
   readonly stallMs?: number
 }
@@ -39,9 +41,12 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
     throw new Error(`'${id}' at '${revision}' is not a hub id with a pinned revision`)
   }
   const { cacheDir, dir, note } = placeOf(options)
-  if (await readable(note)) return dir
+  if (!options.recheck && (await readable(note))) return dir
   const order = { type: 'download' as const, id, revision, dtype, cacheDir, ...host(options) }
-  const { files } = await runChild(order, 'done', options)
+  const { files } = await runChild(order, 'done', options).catch(async (error: unknown) => {
+    if (error instanceof DownloadFailed && error.removed) await removeNotes(dir)
+    throw error
+  })
   // Not the process id: in containers that share this folder every worker has the same one.
   const written = `${note}.${randomUUID()}.tmp`
   try {
@@ -74,6 +79,21 @@ function placeOf({
   return { cacheDir, dir, note: join(dir, `complete-${dtype}.json`) }
 }
 
+class DownloadFailed extends Error {
+  override readonly name = 'DownloadFailed'
+  readonly removed: boolean
+  constructor(message: string, removed: boolean) {
+    super(message)
+    this.removed = removed
+  }
+}
+
+/** What they say is not so any more, of no dtype: settings and tokenizer are shared. */
+async function removeNotes(dir: string): Promise<void> {
+  const notes = (await readdir(dir)).filter((name) => /^complete-.*\.json$/.test(name))
+  for (const name of notes) await rm(join(dir, name), { force: true })
+}
+
 function host({ remoteHost }: Pick<DownloadOptions, 'remoteHost'>): { remoteHost?: string } {
   return remoteHost === undefined ? {} : { remoteHost }
 }
@@ -104,8 +124,8 @@ async function runChild<Last extends FromDownload['type']>(
     env: childEnvironment(),
     execArgv: [],
   })
-  const failed = (why: string) =>
-    new Error(`The model ${order.id} at ${order.revision} cannot be downloaded: ${why}`)
+  const failed = (why: string, removed = false) =>
+    new DownloadFailed(`The model ${order.id} at ${order.revision} cannot be downloaded: ${why}`, removed)
   let output = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     output = (output + text).slice(-2000)
@@ -123,7 +143,7 @@ async function runChild<Last extends FromDownload['type']>(
       child.on('message', (message: FromDownload) => {
         watch()
         if (isOf(message, last)) resolve(message)
-        else if (message.type === 'failed') reject(failed(message.message))
+        else if (message.type === 'failed') reject(failed(message.message, message.removed))
         else if (message.type === 'fetched')
           on?.({ type: 'download', file: message.file, bytes: message.bytes })
       })

@@ -111,7 +111,7 @@ async function commitOf(
   throw new CommandFailure(`'${revision}' is no commit, and the hub does not say which one it is. ${ask}`)
 }
 
-/** Fetches what is not here. @throws CommandFailure */
+/** Fetches what is not here; what is here is not pinned unasked. @throws CommandFailure */
 async function digestOf(
   { alias, task, dtype, dir, hub }: ModelConfig,
   { MILLRACE_DATA_DIR: dataDir, HUB_URL: hubUrl }: Settings,
@@ -121,7 +121,7 @@ async function digestOf(
   try {
     if (hub) {
       await downloadModel({
-        ...{ ...hub, dtype, dataDir },
+        ...{ ...hub, dtype, dataDir, recheck: true },
         ...(hubUrl === '' ? {} : { remoteHost: hubUrl }),
         on: (event) => {
           const words = progressWords(event)
