@@ -26,7 +26,8 @@ export class TokenRate {
   /** It is back. @param tokens real ones that it computed; 0 where it failed */
   end(tokens: number): void {
     const now = this.#now()
-    this.#busyMs += now - this.#since
+    // A clock that is set back must not take time away.
+    this.#busyMs += Math.max(0, now - this.#since)
     this.#since = now
     this.#underWay -= 1
     this.#tokens += tokens
