@@ -55,14 +55,14 @@ async function main(): Promise<void> {
     dir: model.dir,
     dataDir: config.MILLRACE_DATA_DIR,
     processes: workers,
-    threads: config.MODEL_THREADS,
-    batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+    threads: model.limits.threads,
+    batchTimeoutMs: model.limits.batchTimeoutMs,
     strictBatching: false,
   })
   const fleet = await startFleet({ root, workers, cacheMaxmemory: '1gb', env: { LOG_LEVEL: 'warn' } })
   try {
     const all = scenarios(model.alias, texts)
-    const area = config.BATCH_TOKENS
+    const area = model.limits.batchTokens
     const short = Array.from({ length: 512 }, () => texts.distinct(shortTokens))
     const mixed = Array.from({ length: 512 }, () =>
       texts.distinct(texts.integer(mixedTokens.from, mixedTokens.to)),

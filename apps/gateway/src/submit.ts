@@ -69,7 +69,7 @@ export interface SubmitContext {
   list: Pick<JobList, 'add'>
   watch: Pick<JobWatch, 'at'>
   webhooks: Pick<WebhookQueue, 'add'>
-  fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory'>
+  fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory' | 'refresh'>
   now: () => number
   emit: Emit
 }
@@ -84,7 +84,7 @@ export type Submitted =
 
 /**
  * @param beforeQueueing called with the id once the job is to be queued, so that nobody listens too late
- * @throws MillraceError queue_full, queue_memory, queue_unavailable, idempotency_mismatch
+ * @throws MillraceError queue_full, queue_memory, no_worker, queue_unavailable, idempotency_mismatch
  */
 export async function submit(
   request: SubmitRequest,
@@ -107,7 +107,7 @@ export async function submit(
     else missing.push({ slot, input })
   }
   const chunks = cut(missing, context.chunkItems)
-  if (chunks.length > 0) admitOrSay(request.model, chunks.length, context)
+  if (chunks.length > 0) await admitOrSay(request.model, chunks.length, context)
   const job: NewJob = { ...newFacts(request, slots, distinct.length, known.size, context), known, chunks }
   beforeQueueing(job.id)
   if (!(await acceptJob(job, context))) {

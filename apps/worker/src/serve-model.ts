@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { MicroBatcher } from '@millrace/batching'
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
-import type { ModelFacts } from '@millrace/contracts'
+import type { ModelFacts, Serving } from '@millrace/contracts'
 import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
 import { type LoadedModel, loadModel } from '@millrace/model'
 import type { ChunksInHand } from './chunks-in-hand.js'
@@ -13,12 +13,17 @@ import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
 import { processJob } from './process-job.js'
 import type { SettledTeller } from './tell-settled.js'
+import { TokenRate } from './token-rate.js'
 
 export interface ServedModel {
   readonly alias: string
   readonly facts: ModelFacts
   /** What was finished since the start: BullMQ jobs, in which several chunks may have come, and items. */
   readonly done: { chunks: number; items: number }
+  /** What is announced of it now. */
+  readonly serving: () => Serving
+  /** From here on it takes chunks. */
+  start(): void
   /** How long the consumer has been silent although it has room and a connection. */
   readonly silentMs: () => number
   close(limitMs: number): Promise<void>
@@ -46,15 +51,16 @@ const lookahead = 64
 const maxBlindChunks = 2
 const maxChunksInHand = 256
 
-/** Loads the model, then consumes. @throws Error when the model cannot be loaded */
+/** Loads the model; it takes chunks once it is started. @throws Error when the model cannot be loaded */
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
   const { config, emit, now } = options
-  const { alias } = options.model
-  const model = await load(options)
+  const { alias, limits: own } = options.model
+  const rate = new TokenRate(now)
+  const model = measured(await load(options), rate)
   const claims = new Claims(options.cache, options.workerId, config.CLAIM_LEASE_MS)
   const limits = {
-    maxArea: config.BATCH_TOKENS,
-    maxItems: Math.min(config.BATCH_ITEMS, model.maxBatchItems ?? config.BATCH_ITEMS),
+    maxArea: own.batchTokens,
+    maxItems: Math.min(own.batchItems, model.maxBatchItems ?? own.batchItems),
     lookahead,
   }
   const computer = new ItemComputer({
@@ -62,7 +68,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     model,
     batcher: new MicroBatcher<ItemInFlight>(limits, now),
     claims,
-    busyLimitMs: config.BATCH_TIMEOUT_MS,
+    busyLimitMs: own.batchTimeoutMs,
     now,
     emit,
     onRoom: () => consumer.roomChanged(),
@@ -81,7 +87,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     // Enough for the next batch, and no more: what lies here, an idle worker elsewhere cannot take.
     hasRoom: () =>
       blindChunks < maxBlindChunks &&
-      computer.waitingTokens < config.BATCH_TOKENS &&
+      computer.waitingTokens < own.batchTokens &&
       consumer.chunksInHand < maxChunksInHand,
     handle: async (delivery) => {
       blindChunks += 1
@@ -110,16 +116,47 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
       }).finally(seen)
     },
   })
-  consumer.start()
   let closing: Promise<void> | undefined
   return {
     alias,
     facts: model.facts,
     done,
+    serving: () => ({
+      version: model.facts.version,
+      dtype: model.facts.dtype,
+      batching: {
+        mode: model.facts.batching.mode,
+        tokens: limits.maxArea,
+        items: limits.maxItems,
+        timeout_ms: own.batchTimeoutMs,
+      },
+      processes: own.processes,
+      threads: own.threads,
+      tokens_per_s: rate.perSecond === null ? null : Math.round(rate.perSecond),
+    }),
+    start: () => consumer.start(),
     silentMs: () => (consumer.connected ? consumer.silentMs : 0),
     close: (limitMs) => {
       closing ??= stop(limitMs, { consumer, computer, model, claims })
       return closing
+    },
+  }
+}
+
+/** The same model; what its batches take is noted. */
+function measured(model: LoadedModel, rate: TokenRate): LoadedModel {
+  return {
+    ...model,
+    runBatch: async (batch) => {
+      rate.begin()
+      let tokens = 0
+      try {
+        const outcome = await model.runBatch(batch)
+        tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0)
+        return outcome
+      } finally {
+        rate.end(tokens)
+      }
     },
   }
 }
@@ -142,11 +179,13 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     alias,
     task: model.task,
     dtype: model.dtype,
+    digest: model.digest,
     ...(model.dir === null ? { hub: model.hub } : { dir: model.dir }),
     dataDir: config.MILLRACE_DATA_DIR,
-    processes: config.MODEL_PROCESSES,
-    threads: config.MODEL_THREADS,
-    batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+    hubUrl: config.HUB_URL,
+    processes: model.limits.processes,
+    threads: model.limits.threads,
+    batchTimeoutMs: model.limits.batchTimeoutMs,
     mappedWeights: config.MAPPED_WEIGHTS,
     strictBatching: config.STRICT_BATCHING,
     ...(engineModule === undefined ? {} : { engineModule }),

@@ -94,6 +94,8 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
       served.push(one)
       closers.push(() => one.close(config.STOP_TIMEOUT_MS))
     }
+    // One model that is refused must not be found out while another is served.
+    for (const model of served) model.start()
     const announcer = await announceWorker({ registry, workerId: id, models: served, startedAtMs, emit })
     closers.push(() => announcer.close())
     const proof = setInterval(() => {

@@ -2,8 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ConfigError } from './config-error.js'
 import { configurationPage } from './configuration-page.js'
-import { ConfigError, loadConfig } from './load-config.js'
+import { loadConfig } from './load-config.js'
+import { modelsFileSchema } from './models-file.js'
+import { modelsFileJsonSchema } from './models-schema.js'
 
 let folder: string
 const write = (name: string, content: unknown) => {
@@ -65,6 +68,58 @@ describe('a configuration', () => {
   })
 })
 
+describe('the limits of a model', () => {
+  const own = {
+    batch_tokens: 512,
+    batch_items: 8,
+    batch_timeout_ms: 60_000,
+    processes: 3,
+    threads: 2,
+    max_items: 16,
+    max_chars: 500,
+  }
+
+  it('are those of the environment, but for what its own entry says', () => {
+    const file = write('limits.json', {
+      models: {
+        plain: { path: 'x' },
+        own: { path: 'x', limits: own },
+        some: { path: 'x', limits: { threads: 4 } },
+      },
+    })
+    const { models } = loadConfig({ MILLRACE_CONFIG: file, BATCH_TOKENS: '128', MODEL_PROCESSES: '2' })
+    const plain = {
+      batchTokens: 128,
+      batchItems: 32,
+      batchTimeoutMs: 30_000,
+      processes: 2,
+      threads: 1,
+      maxItems: 2048,
+      maxChars: 100_000,
+    }
+    expect(models.get('plain')?.limits).toEqual(plain)
+    expect(models.get('some')?.limits).toEqual({ ...plain, threads: 4 })
+    expect(models.get('own')?.limits).toEqual({
+      batchTokens: 512,
+      batchItems: 8,
+      batchTimeoutMs: 60_000,
+      processes: 3,
+      threads: 2,
+      maxItems: 16,
+      maxChars: 500,
+    })
+  })
+
+  it.each([
+    ['out of range', { batch_tokens: 0 }, 'models.m.limits.batch_tokens'],
+    ['written as a text', { threads: '2' }, 'models.m.limits.threads'],
+    ['unknown', { batch_token: 1 }, 'models.m.limits'],
+  ])('are refused where one is %s, by its path', (name, limits, path) => {
+    const file = write(`${name}.json`, { models: { m: { path: 'x', limits } } })
+    expect(faultsOf({ MILLRACE_CONFIG: file }).join()).toContain(path)
+  })
+})
+
 describe('a faulty configuration', () => {
   it('names every fault at once', () => {
     const faults = faultsOf({
@@ -102,6 +157,12 @@ describe('a faulty configuration', () => {
       { models: { m: { hub: 'a/b', revision: 'main' } } },
       'models.m',
     ],
+    [
+      'a digest that is none',
+      'digest.json',
+      { models: { m: { path: 'y', digest: 'sha256:12' } } },
+      'models.m.digest',
+    ],
     ['an alias that is a path', 'path.json', { models: { '../x': { path: 'y' } } }, 'alias'],
   ])('says what is wrong with millrace.json: %s', (_name, file, content, expected) => {
     const path = content === undefined ? join(folder, file) : write(file, content)
@@ -112,4 +173,35 @@ describe('a faulty configuration', () => {
 it('docs/configuration.md says what the code reads', () => {
   const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8')
   expect(page, 'run `npm run docs:config`').toBe(configurationPage())
+})
+
+describe('millrace.schema.json', () => {
+  const committed = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8')
+
+  it('is what the code reads, and millrace.json names it', () => {
+    expect(committed('millrace.schema.json'), 'run `npm run docs:config`').toBe(modelsFileJsonSchema())
+    expect(modelsFileSchema.parse(JSON.parse(committed('millrace.json'))).$schema).toBe(
+      './millrace.schema.json',
+    )
+  })
+
+  it('describes every field', () => {
+    const undescribed: string[] = []
+    const walk = (schema: unknown, path: string): void => {
+      if (typeof schema !== 'object' || schema === null) return
+      for (const [key, value] of Object.entries(schema)) {
+        if (key !== 'properties') walk(value, `${path}/${key}`)
+        else {
+          for (const [name, field] of Object.entries<Record<string, unknown>>(value)) {
+            if (typeof field.description !== 'string') undescribed.push(`${path}/${name}`)
+            walk(field, `${path}/${name}`)
+          }
+        }
+      }
+    }
+    const schema = JSON.parse(modelsFileJsonSchema())
+    walk(schema, '')
+    expect(undescribed).toEqual([])
+    expect(Object.keys(schema.properties)).toEqual(['$schema', 'models'])
+  })
 })

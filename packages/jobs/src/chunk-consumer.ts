@@ -92,6 +92,7 @@ export class ChunkConsumer {
 
   start(): void {
     if (this.#fetching || this.#stopped) return
+    this.#lastFetchMs = this.#options.now()
     this.#fetching = this.#fetchLoop()
     this.#worker.startStalledCheckTimer().catch((error: Error) => this.#complain(error))
     this.#renewal = setInterval(() => this.#renewLocks(), this.#options.lockMs / 3)

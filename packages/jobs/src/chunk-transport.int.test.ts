@@ -7,7 +7,6 @@ import {
   type ConsumerEvent,
 } from './chunk-consumer.js'
 import { ChunkQueues } from './chunk-queues.js'
-import { FleetRegistry } from './fleet-registry.js'
 import { JobStore } from './job-store.js'
 import { inChunks, newJob, now } from './job-under-test.js'
 import { freshProgress } from './record.js'
@@ -355,31 +354,5 @@ describe('the settled channel', () => {
     channel.close()
     expect(await waiting).toBeUndefined()
     await eventually(async () => (await redis.client().pubsub('NUMSUB', settledChannel))[1] === 0)
-  })
-})
-
-describe('the fleet registry', () => {
-  it('lists live workers, keeps what their models are, and drops who withdrew or fell silent', async () => {
-    const registry = await FleetRegistry.connect({ url: redis.url })
-    closers.push(() => registry.close())
-    await eventually(() => registry.read().then(() => true))
-    const facts = {
-      version: 'v',
-      task: 'feature-extraction' as const,
-      dtype: 'q8',
-      dimensions: 3,
-      max_tokens: 8,
-      batching: { mode: 'batched' as const, probe_difference: 0 },
-    }
-    const worker = (id: string) => ({ id, startedAtMs: 1, models: { m: { chunksDone: 2, itemsDone: 3 } } })
-    await registry.announce(worker('a'), new Map([['m', facts]]))
-    await registry.announce(worker('b'), new Map())
-    const silent = `${Date.now() - 60_000}:${JSON.stringify(worker('c'))}`
-    await redis.client().hset('mr:{fleet}:workers', 'c', silent)
-    const fleet = await registry.read()
-    expect(fleet.workers).toEqual([worker('a'), worker('b')])
-    await registry.withdraw('a')
-    await registry.withdraw('b')
-    expect(await registry.read()).toEqual({ workers: [], models: new Map([['m', facts]]) })
   })
 })

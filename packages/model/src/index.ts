@@ -1,4 +1,4 @@
-export { downloadModel } from './download-model.js'
+export { downloadedModel, downloadModel, resolveRevision } from './download-model.js'
 export {
   type CreateEngine,
   costOf,
@@ -15,4 +15,6 @@ export type { ModelEvent } from './events.js'
 export { builtInEngine, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js'
 export { modelVersion, type VersionParts } from './model-version.js'
 export type { BatchOutcome, ItemOutcome } from './open-batch.js'
+export { filesDigest, ModelDigestError } from './pinned-digest.js'
+export { digestModel, type ModelPlace } from './read-model.js'
 export type { ModelInput, TaskResult } from './tasks/index.js'

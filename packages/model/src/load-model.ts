@@ -4,29 +4,24 @@
  */
 import { createRequire } from 'node:module'
 import { basename } from 'node:path'
-import type { ModelFacts, Task } from '@millrace/contracts'
+import type { ModelFacts } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
-import { downloadModel } from './download-model.js'
 import type { EncodedItem, EngineSpec } from './engine.js'
 import type { ModelEvent } from './events.js'
-import { findModelFiles } from './model-files.js'
+import type { KnownFiles } from './known-files.js'
 import { ModelProcess } from './model-process.js'
-import { digestFiles, modelVersion } from './model-version.js'
+import { modelVersion } from './model-version.js'
 import type { BatchOutcome } from './open-batch.js'
+import { checkPinned } from './pinned-digest.js'
 import { ProcessPool } from './process-pool.js'
+import { type ModelPlace, readModel } from './read-model.js'
 import { probeDifference, toleratedDifference } from './self-test.js'
 import { type StartOn, startMapped } from './start-mapped.js'
-import { type ModelInput, openTask, type TaskResult } from './tasks/index.js'
+import type { ModelInput, TaskResult } from './tasks/index.js'
 
-export interface LoadModelOptions {
-  readonly alias: string
-  readonly task: Task
-  readonly dtype: string
-  /** A local folder; or else `hub`. */
-  readonly dir?: string | null
-  /** Downloaded into `dataDir` unless it is there. */
-  readonly hub?: { readonly id: string; readonly revision: string } | null
-  readonly dataDir: string
+export interface LoadModelOptions extends ModelPlace {
+  /** What its files must be, checked before anything is run: `sha256:` and 64 digits (see `digestModel`). */
+  readonly digest?: string | null | undefined
   readonly processes: number
   /** Intra-op threads of each process. */
   readonly threads: number
@@ -64,12 +59,18 @@ export interface LoadedModel {
   close(options?: { force?: boolean; limitMs?: number }): Promise<void>
 }
 
-/** @throws Error that says what is missing, broken or refused; nothing is left running then */
+/**
+ * @throws ModelDigestError where the files are not those that are pinned
+ * @throws Error that says what is missing, broken or refused; nothing is left running then
+ */
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
-  const { dir, source, revision } = await locate(options, on)
-  const files = await findModelFiles(dir, options.dtype, { onnx: options.engineModule === undefined })
-  const task = await openTask(dir, options.task)
+  const { dir, source, revision, task, files } = await readModel(options, {
+    onnx: options.engineModule === undefined,
+    on,
+  })
+  const { alias, dtype, digest: pinned, dataDir } = options
+  if (pinned != null) await checkPinned({ alias, dir, dtype, pinned, files: files.digests, dataDir })
   const { tokenizer, output } = task
   const engineModule = options.engineModule ?? builtInEngine(task.engine)
   const spec: EngineSpec = {
@@ -82,12 +83,15 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     options: options.engineOptions ?? {},
   }
   const { batchTimeoutMs, loadTimeoutMs = 120_000 } = options
-  const digests = await digestFiles(dir, [...new Set([...files, ...task.files])])
-  const start: StartOn = (wanted, signal) =>
-    ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
+  const start: StartOn = (wanted, signal) => {
+    const started = () =>
+      ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
+    // The prepared file is a copy under the digests of what it was made of.
+    return wanted.prepared === undefined ? startUnchanged(files, started) : started()
+  }
   // Another's engine may have no file that could be mapped.
   const mapped = options.mappedWeights === true && options.engineModule === undefined
-  const preparing = { engineModule, spec, files: digests, dataDir: options.dataDir, limitMs: loadTimeoutMs }
+  const preparing = { engineModule, spec, files, dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
     startAttempts: 3,
@@ -96,6 +100,8 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     on,
   })
   try {
+    // Tokenizer and settings, too, were read of what was digested.
+    await files.assertUnchanged()
     const difference = await probeDifference(pool, task)
     const mode = difference > toleratedDifference ? 'one_at_a_time' : 'batched'
     on({ type: 'self-test', difference, mode })
@@ -112,7 +118,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
         dtype: options.dtype,
         output,
         engine: basename(engineModule).replace(/\.[a-z]+$/, ''),
-        files: digests,
+        files: files.digests,
       }),
       dtype: options.dtype,
       max_tokens: tokenizer.maxTokens,
@@ -140,13 +146,17 @@ export function builtInEngine(name: string): string {
   return createRequire(import.meta.url).resolve(`@millrace/model/engines/${name}`)
 }
 
-async function locate(
-  { alias, dir, hub, dataDir, dtype }: LoadModelOptions,
-  on: (event: ModelEvent) => void,
-): Promise<{ dir: string; source: string; revision: string }> {
-  if (dir != null) return { dir, source: 'local', revision: '' }
-  if (hub == null) throw new Error(`The model '${alias}' names neither a folder nor a hub id`)
-  return { dir: await downloadModel({ ...hub, dtype, dataDir, on }), source: hub.id, revision: hub.revision }
+/** What a process has loaded is what was digested: looked at before, to say why not, and after, to be sure. */
+async function startUnchanged(files: KnownFiles, start: () => Promise<ModelProcess>): Promise<ModelProcess> {
+  await files.assertUnchanged()
+  const process = await start()
+  try {
+    await files.assertUnchanged()
+    return process
+  } catch (error) {
+    process.kill()
+    throw error
+  }
 }
 
 function refusal(alias: string, difference: number): string {

@@ -1,14 +1,15 @@
 /** What every loaded model says of itself, whatever its task. */
 import { z } from 'zod'
 
+/** How a model is batched: `one_at_a_time` where the self-test found that company changes an answer. */
+export const batchMode = z.enum(['batched', 'one_at_a_time'])
+
 export const commonFacts = z.object({
   version: z.string().describe('Digest over source, revision, file digests, dtype and pooling'),
   dtype: z.string(),
   max_tokens: z.number().int().positive(),
   batching: z.object({
-    mode: z
-      .enum(['batched', 'one_at_a_time'])
-      .describe('`one_at_a_time` where the self-test found that company changes an answer'),
+    mode: batchMode.describe('`one_at_a_time` where the self-test found that company changes an answer'),
     probe_difference: z.number().describe('Largest difference between a result alone and in a mixed batch'),
   }),
 })
