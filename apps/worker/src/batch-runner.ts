@@ -43,7 +43,7 @@ export class BatchRunner {
     try {
       item.encoded = model.tokenizer.encode(item.input, { truncate: item.truncate })
       item.tokenizeMs = performance.now() - startedMs
-      batcher.add(item, item.encoded.ids.length)
+      batcher.add(item, item.encoded.ids.length, item.priority)
     } catch (error) {
       if (error instanceof MillraceError) {
         const bytes = encodeError({ code: error.code, detail: error.message })

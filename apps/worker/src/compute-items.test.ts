@@ -69,6 +69,21 @@ describe('items', () => {
     expect((await Promise.all(answers)).map(({ bytes }) => numberOf(bytes))).toEqual([7, 7, 7])
   })
 
+  it('that wait reach the model by priority, the oldest of the most urgent first', async () => {
+    const { batches, ran, get } = computerUnderTest()
+    const busy = get('aaaaaaa', 'bbbbbbb')
+    await ran(2)
+    const low = get({ input: 'cccccccc', priority: 9 })
+    const urgent = get({ input: 'ddddddd', priority: 0 })
+    batches[0]?.answer()
+    await ran(3)
+    expect(batches[2]?.items.map(({ ids }) => ids.length)).toEqual([7])
+    for (const at of [1, 2]) batches[at]?.answer()
+    await ran(4)
+    batches[3]?.answer()
+    expect(await Promise.all([...busy, ...low, ...urgent])).toHaveLength(4)
+  })
+
   it('that the model cannot take fail alone, and are not cached', async () => {
     const { batches, settled, released, ran, get } = computerUnderTest()
     const [long, good] = get('much too long', 'ab')

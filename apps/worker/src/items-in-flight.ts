@@ -8,6 +8,8 @@ export interface ItemRequest {
   key: string
   input: string
   truncate: boolean
+  /** 0 goes first. An item that several jobs want keeps that of the first. */
+  priority: number
 }
 
 /** The forward pass that computed an item; one object per batch, so that its time is counted once. */

@@ -4,4 +4,6 @@ export {
   defaultPassTokens,
   MicroBatcher,
   maxPaddingRatio,
+  oldestLeadsEvery,
+  priorities,
 } from './micro-batcher.js'
