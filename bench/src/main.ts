@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '@millrace/config'
-import { type LoadedModel, loadModel } from '@millrace/model'
+import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
 import { type Fleet, startFleet } from '@millrace/testkit'
 import { aloneLatencies, ceilingThroughput } from './ceiling.js'
 import { at, closedLoop, type LoopResult } from './closed-loop.js'
@@ -55,7 +55,7 @@ async function main(): Promise<void> {
     dir: model.dir,
     dataDir: config.MILLRACE_DATA_DIR,
     processes: workers,
-    threads: config.MODEL_THREADS,
+    threads: threadsFor(config.MODEL_THREADS, workers),
     batchTimeoutMs: config.BATCH_TIMEOUT_MS,
     strictBatching: false,
   })

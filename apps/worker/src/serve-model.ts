@@ -5,7 +5,7 @@ import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts } from '@millrace/contracts'
 import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
-import { type LoadedModel, loadModel } from '@millrace/model'
+import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
 import type { ChunksInHand } from './chunks-in-hand.js'
 import { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
@@ -145,13 +145,20 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     ...(model.dir === null ? { hub: model.hub } : { dir: model.dir }),
     dataDir: config.MILLRACE_DATA_DIR,
     processes: config.MODEL_PROCESSES,
-    threads: config.MODEL_THREADS,
+    device: model.device,
+    threads: threadsFor(config.MODEL_THREADS, cpuProcesses(config)),
     batchTimeoutMs: config.BATCH_TIMEOUT_MS,
     mappedWeights: config.MAPPED_WEIGHTS,
     strictBatching: config.STRICT_BATCHING,
     ...(engineModule === undefined ? {} : { engineModule }),
     on: (event) => emit({ ...event, model: alias }),
   })
+}
+
+/** Model processes of this worker that share its CPU quota. */
+function cpuProcesses({ served, models, MODEL_PROCESSES }: Config): number {
+  const onCpu = served.filter((alias) => models.get(alias)?.device === 'cpu')
+  return Math.max(1, onCpu.length * MODEL_PROCESSES)
 }
 
 /** Names this worker in claims, locks, logs and on the dashboard. */

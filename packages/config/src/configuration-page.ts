@@ -24,10 +24,6 @@ are reported in one message, and the process exits with code 78.
 |---|---|---|
 ${rows.join('\n')}
 
-The two CUDA variables of the model runtime's installer are no settings of ours: \`ONNXRUNTIME_NODE_INSTALL_CUDA=skip\` is
-set for \`npm ci\` by our scripts unless you set it, and the package's install script is not approved in \`package.json\`
-(\`allowScripts\`). To have CUDA, approve it (\`npm install-scripts approve onnxruntime-node\`) and install without the skip.
-
 ## millrace.json
 
 The models of the fleet, by alias. An alias is the only name by which a client can ask for a model.
@@ -47,6 +43,7 @@ The models of the fleet, by alias. An alias is the only name by which a client c
 | \`hub\`, \`revision\` | Instead of \`path\`: a model hub id and the commit to take, downloaded once into \`MILLRACE_DATA_DIR\`, by \`millrace prepare\` or the first worker |
 | \`task\` | \`feature-extraction\` (default), \`text-classification\`, \`rerank\` or \`fill-mask\`: see docs/tasks |
 | \`dtype\` | Which ONNX file: \`fp32\`, \`fp16\`, \`q8\` (default), \`int8\`, \`uint8\`, \`q4\`, \`bnb4\`, \`q4f16\` |
+| \`device\` | Where it runs: \`cpu\`, \`cuda\` or \`webgpu\` (default: \`MODEL_DEVICE\`): see docs/devices.md |
 
 Pooling, normalising and the length limit are read from the model's own sentence-transformers files, labels from its
 config.json.

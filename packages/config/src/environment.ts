@@ -2,6 +2,7 @@
  * Every environment variable Millrace reads: name, unit in the name, default, meaning. This list is the source of
  * docs/configuration.md. Nothing else in the project may read process.env.
  */
+import { devices } from '@millrace/contracts'
 import { z } from 'zod'
 
 const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
@@ -112,7 +113,16 @@ export const environmentSchema = z.object({
     .default(30_000)
     .describe('A model process busier than this with one batch is killed'),
   MODEL_PROCESSES: int(1, 64).default(1).describe('Model processes per model and worker'),
-  MODEL_THREADS: int(1, 256).default(1).describe('Intra-op threads of one model process'),
+  MODEL_DEVICE: z
+    .enum(devices)
+    .default('cpu')
+    .describe('Where models run that name no `device`: `cpu`, `cuda` or `webgpu`'),
+  MODEL_THREADS: z
+    .union([z.literal('auto'), int(1, 256)])
+    .default(1)
+    .describe(
+      'Intra-op threads of one model process on the CPU; `auto`: the CPU quota of this container, shared by the model processes of this worker',
+    ),
   MAPPED_WEIGHTS: flag
     .default(true)
     .describe(

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import type { Device } from '@millrace/contracts'
 import type { z } from 'zod'
 import { type Environment, environmentSchema } from './environment.js'
 import { type ModelEntry, modelsFileSchema } from './models-file.js'
@@ -13,6 +14,7 @@ export interface ModelConfig {
   readonly alias: string
   readonly task: ModelEntry['task']
   readonly dtype: ModelEntry['dtype']
+  readonly device: Device
   readonly dir: string | null
   readonly hub: { readonly id: string; readonly revision: string } | null
 }
@@ -57,7 +59,7 @@ export function loadConfig(
   }
   const { MILLRACE_MODELS: wanted, ...settings } = parsed.data
   faults.push(...relations(settings))
-  const models = readModels(settings.MILLRACE_CONFIG, faults)
+  const models = readModels(settings, faults)
   const served = wanted === '' ? [...models.keys()] : wanted.split(',').map((alias) => alias.trim())
   for (const alias of served) {
     if (models.size > 0 && !models.has(alias))
@@ -81,7 +83,10 @@ function relations(settings: Omit<Environment, 'MILLRACE_MODELS'>): string[] {
   return faults
 }
 
-function readModels(file: string, faults: string[]): Map<string, ModelConfig> {
+function readModels(
+  { MILLRACE_CONFIG: file, MODEL_DEVICE }: Pick<Environment, 'MILLRACE_CONFIG' | 'MODEL_DEVICE'>,
+  faults: string[],
+): Map<string, ModelConfig> {
   const models = new Map<string, ModelConfig>()
   let json: unknown
   try {
@@ -105,6 +110,7 @@ function readModels(file: string, faults: string[]): Map<string, ModelConfig> {
         alias,
         task: entry.task,
         dtype: entry.dtype,
+        device: entry.device ?? MODEL_DEVICE,
         dir: local ? resolve(dirname(file), entry.path) : null,
         hub: local ? null : { id: entry.hub, revision: entry.revision },
       }),

@@ -1,5 +1,5 @@
 /** millrace.json: the models of a fleet, by alias. An alias is the only name of a model that ever leaves this file. */
-import { tasks } from '@millrace/contracts'
+import { devices, tasks } from '@millrace/contracts'
 import { z } from 'zod'
 
 const hubId = z.string().regex(/^[\w.-]+\/[\w.-]+$/, 'a hub id looks like owner/name')
@@ -11,6 +11,7 @@ const common = {
     .enum(['fp32', 'fp16', 'q8', 'int8', 'uint8', 'q4', 'bnb4', 'q4f16'])
     .default('q8')
     .describe('Which ONNX file of the model is loaded'),
+  device: z.enum(devices).optional().describe('Where its forward pass runs; absent: MODEL_DEVICE'),
 }
 
 export const modelEntrySchema = z.union([

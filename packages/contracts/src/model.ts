@@ -4,9 +4,14 @@ import { z } from 'zod'
 export const tasks = ['feature-extraction', 'text-classification', 'rerank', 'fill-mask'] as const
 export type Task = (typeof tasks)[number]
 
+/** Where a model's forward pass runs. */
+export const devices = ['cpu', 'cuda', 'webgpu'] as const
+export type Device = (typeof devices)[number]
+
 const commonFacts = z.object({
   version: z.string().describe('Digest over source, revision, file digests, dtype and pooling'),
   dtype: z.string(),
+  device: z.enum(devices).optional().describe('Where its forward pass runs; absent: `cpu`'),
   max_tokens: z.number().int().positive(),
   batching: z.object({
     mode: z

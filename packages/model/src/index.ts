@@ -1,4 +1,5 @@
 export { type ScoredToken, scoredTokens } from './candidates.js'
+export { threadsFor } from './cpu-quota.js'
 export { downloadModel } from './download-model.js'
 export type {
   CreateEngine,

@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import { basename } from 'node:path'
-import type { ModelFacts, Task } from '@millrace/contracts'
+import type { Device, ModelFacts, Task } from '@millrace/contracts'
 import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
 import { downloadModel } from './download-model.js'
 import type { EncodedItem, EngineSpec } from './engine.js'
@@ -28,7 +28,9 @@ export interface LoadModelOptions {
   readonly hub?: { readonly id: string; readonly revision: string } | null
   readonly dataDir: string
   readonly processes: number
-  /** Intra-op threads of each process. */
+  /** Default `cpu`. */
+  readonly device?: Device
+  /** Intra-op threads of each process, on the CPU. */
   readonly threads: number
   readonly batchTimeoutMs: number
   readonly loadTimeoutMs?: number
@@ -63,6 +65,7 @@ export interface LoadedModel {
 /** @throws Error that says what is missing, broken or refused; nothing is left running then */
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
+  const device = options.device ?? 'cpu'
   const { dir, source, revision } = await locate(options, on)
   const head = await readHead(dir, options.task)
   const files = await findModelFiles(dir, options.dtype, {
@@ -78,6 +81,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     task: options.task,
     output,
     padTokenId: tokenizer.padTokenId,
+    device,
     threads: options.threads,
     options: options.engineOptions ?? {},
   }
@@ -85,8 +89,8 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const digests = await digestFiles(dir, files)
   const start: StartOn = (wanted, signal) =>
     ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
-  // Another's engine may have no file that could be mapped.
-  const mapped = options.mappedWeights === true && options.engineModule === undefined
+  // Another's engine may have no file that could be mapped, and weights on a GPU are in its own memory.
+  const mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
   const preparing = { engineModule, spec, files: digests, dataDir: options.dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
@@ -94,6 +98,8 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     backoffMs: (attempt) => Math.min(1000, 10 * 2 ** attempt),
     start: mapped ? await startMapped(preparing, start, on) : (signal) => start(spec, signal),
     on,
+  }).catch((error: unknown) => {
+    throw device === 'cpu' ? error : new Error(deviceRefusal(options.alias, device, error), { cause: error })
   })
   try {
     const difference = await probeDifference(pool, tokenizer, options.task, head.continuous)
@@ -109,11 +115,13 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
         source,
         revision,
         dtype: options.dtype,
+        device,
         output,
         engine: basename(engineModule).replace(/\.[a-z]+$/, ''),
         files: digests,
       }),
       dtype: options.dtype,
+      device,
       max_tokens: tokenizer.maxTokens,
       batching: { mode, probe_difference: difference },
     }
@@ -151,6 +159,11 @@ function refusal(alias: string, difference: number): string {
     `The model '${alias}' gives a text another result in a batch than alone (difference ${difference}); ` +
     'strict batching refuses it. Use another dtype, or allow it to run one item at a time.'
   )
+}
+
+function deviceRefusal(alias: string, device: Device, cause: unknown): string {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return `The model '${alias}' is to run on '${device}' (\`device\` in millrace.json, or MODEL_DEVICE). ${why}`
 }
 
 /** A listener that throws must not disturb the model. */

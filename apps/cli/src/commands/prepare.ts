@@ -98,15 +98,15 @@ async function prepareOne(
   { loadModel }: ModelRuntime,
   io: CommandIo,
 ): Promise<Prepared> {
-  const { alias: id, task, dtype, dir, hub } = model
+  const { alias: id, task, dtype, device, dir, hub } = model
   const begun = performance.now()
   const tell = (words: string) => void write(io.stderr, `${id}: ${words}\n`).catch(() => {})
   try {
     const loaded = await loadModel({
-      ...{ alias: id, task, dtype, dir, hub },
+      ...{ alias: id, task, dtype, device, dir, hub },
       dataDir: config.MILLRACE_DATA_DIR,
       processes: 1,
-      threads: config.MODEL_THREADS,
+      threads: config.MODEL_THREADS === 'auto' ? 1 : config.MODEL_THREADS,
       batchTimeoutMs: config.BATCH_TIMEOUT_MS,
       mappedWeights: config.MAPPED_WEIGHTS,
       strictBatching: config.STRICT_BATCHING,
