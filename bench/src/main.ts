@@ -62,7 +62,7 @@ async function main(): Promise<void> {
   const fleet = await startFleet({ root, workers, cacheMaxmemory: '1gb', env: { LOG_LEVEL: 'warn' } })
   try {
     const all = scenarios(model.alias, texts)
-    const area = config.BATCH_TOKENS
+    const area = typeof config.BATCH_TOKENS === 'number' ? config.BATCH_TOKENS : 256
     const short = Array.from({ length: 512 }, () => texts.distinct(shortTokens))
     const mixed = Array.from({ length: 512 }, () =>
       texts.distinct(texts.integer(mixedTokens.from, mixedTokens.to)),

@@ -6,6 +6,7 @@ import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts } from '@millrace/contracts'
 import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
 import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
+import { batchPolicy } from './batch-policy.js'
 import type { ChunksInHand } from './chunks-in-hand.js'
 import { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
@@ -40,8 +41,6 @@ export interface ServeModelOptions {
   engineModule?: string | undefined
 }
 
-/** How many waiting items the batcher looks through for neighbours of like length. */
-const lookahead = 64
 /** Chunks whose items are not in the batcher yet; more would be fetched blindly. */
 const maxBlindChunks = 2
 const maxChunksInHand = 256
@@ -52,11 +51,13 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   const { alias } = options.model
   const model = await load(options)
   const claims = new Claims(options.cache, options.workerId, config.CLAIM_LEASE_MS)
-  const limits = {
-    maxArea: config.BATCH_TOKENS,
-    maxItems: Math.min(config.BATCH_ITEMS, model.maxBatchItems ?? config.BATCH_ITEMS),
-    lookahead,
-  }
+  const { limits, policy, says } = await batchPolicy(model, {
+    tokens: config.BATCH_TOKENS,
+    items: config.BATCH_ITEMS,
+    dataDir: config.MILLRACE_DATA_DIR,
+    threads: threadsOf(config),
+  })
+  emit({ type: 'batch-policy', model: alias, says, ...policy })
   const computer = new ItemComputer({
     alias,
     model,
@@ -81,7 +82,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     // Enough for the next batch, and no more: what lies here, an idle worker elsewhere cannot take.
     hasRoom: () =>
       blindChunks < maxBlindChunks &&
-      computer.waitingTokens < config.BATCH_TOKENS &&
+      computer.waitingTokens < limits.maxArea &&
       consumer.chunksInHand < maxChunksInHand,
     handle: async (delivery) => {
       blindChunks += 1
@@ -114,7 +115,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   let closing: Promise<void> | undefined
   return {
     alias,
-    facts: model.facts,
+    facts: { ...model.facts, batching: { ...model.facts.batching, policy } },
     done,
     silentMs: () => (consumer.connected ? consumer.silentMs : 0),
     close: (limitMs) => {
@@ -146,7 +147,7 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     dataDir: config.MILLRACE_DATA_DIR,
     processes: config.MODEL_PROCESSES,
     device: model.device,
-    threads: threadsFor(config.MODEL_THREADS, cpuProcesses(config)),
+    threads: threadsOf(config),
     batchTimeoutMs: config.BATCH_TIMEOUT_MS,
     mappedWeights: config.MAPPED_WEIGHTS,
     strictBatching: config.STRICT_BATCHING,
@@ -155,10 +156,10 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
   })
 }
 
-/** Model processes of this worker that share its CPU quota. */
-function cpuProcesses({ served, models, MODEL_PROCESSES }: Config): number {
-  const onCpu = served.filter((alias) => models.get(alias)?.device === 'cpu')
-  return Math.max(1, onCpu.length * MODEL_PROCESSES)
+/** The model processes on the CPU share this worker's quota. */
+function threadsOf({ served, models, MODEL_PROCESSES, MODEL_THREADS }: Config): number {
+  const onCpu = served.filter((alias) => models.get(alias)?.device === 'cpu').length
+  return threadsFor(MODEL_THREADS, Math.max(1, onCpu * MODEL_PROCESSES))
 }
 
 /** Names this worker in claims, locks, logs and on the dashboard. */

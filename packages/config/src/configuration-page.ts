@@ -7,7 +7,7 @@ export function configurationPage(): string {
   const defaults = environmentSchema.parse({})
   const rows = Object.entries(environmentSchema.shape).map(([name, schema]) => {
     // An empty list reads as an empty text, too.
-    const value = String(defaults[name as keyof typeof defaults])
+    const value = String(defaults[name as keyof typeof defaults] ?? '')
     const shown = value === '' ? 'empty' : `\`${value}\``
     return `| \`${name}\` | ${shown} | ${descriptionOf(schema)} |`
   })

@@ -105,10 +105,15 @@ export const environmentSchema = z.object({
     .default(5000)
     .describe('How often workers look for chunks of dead workers'),
   CHUNK_ATTEMPTS: int(1, 20).default(3).describe('Tries of a chunk before its items fail'),
-  BATCH_TOKENS: int(1, 1 << 20)
-    .default(256)
-    .describe('Largest padded token area (longest × count) of a batch'),
-  BATCH_ITEMS: int(1, 4096).default(32).describe('Most items of a batch'),
+  BATCH_TOKENS: z
+    .union([z.literal('auto'), int(1, 1 << 20)])
+    .optional()
+    .describe(
+      'Largest padded token area (longest × count) of a batch; `auto`: measured at the first start on a host; empty: 256 on the CPU, `auto` elsewhere',
+    ),
+  BATCH_ITEMS: int(1, 4096)
+    .optional()
+    .describe('Most items of a batch; empty: 32 on the CPU, 1024 elsewhere'),
   BATCH_TIMEOUT_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('A model process busier than this with one batch is killed'),

@@ -66,6 +66,11 @@ describe('a configuration', () => {
     expect(faultsOf({ MILLRACE_CONFIG: file, MODEL_DEVICE: 'tpu' }).join()).toContain('MODEL_DEVICE')
   })
 
+  it('takes a batch size, `auto`, or none', () => {
+    const size = (BATCH_TOKENS: string) => loadConfig({ MILLRACE_CONFIG: good, BATCH_TOKENS }).BATCH_TOKENS
+    expect([size(''), size('512'), size('auto')]).toEqual([undefined, 512, 'auto'])
+  })
+
   it('takes a number of threads, or `auto`', () => {
     const threads = (MODEL_THREADS: string) =>
       loadConfig({ MILLRACE_CONFIG: good, MODEL_THREADS }).MODEL_THREADS

@@ -13,5 +13,6 @@ export type {
 } from './engine.js'
 export type { ModelEvent } from './events.js'
 export { builtInEngine, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js'
+export { type MeasuredBatches, type MeasureOptions, measureBatches } from './measured-batches.js'
 export { modelVersion, type VersionParts } from './model-version.js'
 export type { BatchOutcome, ItemOutcome } from './open-batch.js'

@@ -45,7 +45,8 @@ export async function probeDifference(
   return difference
 }
 
-function probeInput(probe: string, task: Task, { mask }: TextTokenizer): string {
+/** A text as an input of the task: with its second text, or with a mask. */
+export function probeInput(probe: string, task: Task, { mask }: TextTokenizer): string {
   if (task === 'rerank') return writePair({ first: sentence, second: probe })
   // In front, where truncation never cuts.
   return mask === undefined ? probe : `${mask.text} ${probe}`
