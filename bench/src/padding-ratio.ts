@@ -1,4 +1,10 @@
 /** Padded over real tokens that the workers ran between two scrapes of their metrics. */
+import type { Fleet } from '@millrace/testkit'
+
+/** The metrics of each worker. */
+export function tokensRun(fleet: Fleet): Promise<string[]> {
+  return Promise.all(fleet.workers.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()))
+}
 
 export function paddingRatio(before: readonly string[], after: readonly string[]): number {
   const grown = (name: string) => total(after, name) - total(before, name)

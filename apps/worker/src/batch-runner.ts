@@ -2,7 +2,7 @@
  * Items to batches to the model: tokenized, batched, run, stored, answered. Every model process is kept busy with one batch
  * and one more ready; nothing waits while one is idle. Knows nothing of requests, and takes no claims: it ends them.
  */
-import type { Batch, MicroBatcher } from '@millrace/batching'
+import type { Batch, Batcher } from '@millrace/batching'
 import { encodeCandidates, encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
 import { MillraceError } from '@millrace/contracts'
 import { type BatchOutcome, type LoadedModel, scoredTokens } from '@millrace/model'
@@ -14,7 +14,7 @@ import type { ItemInFlight } from './items-in-flight.js'
 export interface BatchRunnerOptions {
   alias: string
   model: LoadedModel
-  batcher: MicroBatcher<ItemInFlight>
+  batcher: Batcher<ItemInFlight>
   claims: Pick<Claims, 'settle' | 'release'>
   emit: Emit
   /** Called when items left the batcher, and there may be room for more chunks. */

@@ -1,6 +1,6 @@
 /** One model of one worker, put together: model processes, batcher, claims, consumer. Started and stopped as one. */
 import { hostname } from 'node:os'
-import { MicroBatcher } from '@millrace/batching'
+import { type Batcher, type BatcherLimits, MicroBatcher } from '@millrace/batching'
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts } from '@millrace/contracts'
@@ -39,7 +39,11 @@ export interface ServeModelOptions {
   onModelLost: (error: Error) => void
   /** For tests: a module that stands in for the real engine. */
   engineModule?: string | undefined
+  /** For the benchmark: batches formed in another way. */
+  newBatcher?: NewBatcher | undefined
 }
+
+export type NewBatcher = <T>(limits: BatcherLimits, now: () => number) => Batcher<T>
 
 /** Chunks whose items are not in the batcher yet; more would be fetched blindly. */
 const maxBlindChunks = 2
@@ -61,7 +65,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   const computer = new ItemComputer({
     alias,
     model,
-    batcher: new MicroBatcher<ItemInFlight>(limits, now),
+    batcher: options.newBatcher?.<ItemInFlight>(limits, now) ?? new MicroBatcher<ItemInFlight>(limits, now),
     claims,
     busyLimitMs: config.BATCH_TIMEOUT_MS,
     now,

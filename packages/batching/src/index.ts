@@ -1,5 +1,6 @@
 export {
   type Batch,
+  type Batcher,
   type BatcherLimits,
   defaultPassTokens,
   MicroBatcher,

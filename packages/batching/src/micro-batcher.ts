@@ -65,6 +65,9 @@ interface Cut {
   added: number
 }
 
+/** What a worker needs of a batcher: the benchmark puts another one in its place. */
+export type Batcher<T> = Pick<MicroBatcher<T>, 'size' | 'tokens' | 'add' | 'take' | 'remove'>
+
 function areaOf(cut: Cut): number {
   return cut.longest * (cut.hi - cut.lo + 1)
 }
