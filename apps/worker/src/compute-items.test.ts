@@ -57,6 +57,17 @@ describe('items', () => {
     expect((await answer)?.via).toBe('computed')
   })
 
+  it('never wait for company while a model process is idle', async () => {
+    const { batches, ran, get } = computerUnderTest()
+    const alone = get('a')
+    await ran(1)
+    expect(batches[0]?.items).toHaveLength(1)
+    const next = get('b')
+    await ran(2)
+    for (const batch of batches) batch.answer()
+    expect(await Promise.all([...alone, ...next])).toHaveLength(2)
+  })
+
   it('keep every model process busy with one batch and one more ready, never more', async () => {
     const { computer, batches, ran, get } = computerUnderTest()
     const answers = get('aaaaaaa', 'bbbbbbb', 'ccccccc')

@@ -47,7 +47,8 @@ export type NewBatcher = <T>(limits: BatcherLimits, now: () => number) => Batche
 
 /** Chunks whose items are not in the batcher yet; more would be fetched blindly. */
 const maxBlindChunks = 2
-const maxChunksInHand = 256
+/** Their locks have to be kept alive. Jobs of one text have to fill a batch that runs, one that is ready and one that waits. */
+const chunksInHand = (maxItems: number) => Math.max(256, 4 * maxItems)
 
 /** Loads the model, then consumes. @throws Error when the model cannot be loaded */
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
@@ -87,7 +88,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     hasRoom: () =>
       blindChunks < maxBlindChunks &&
       computer.waitingTokens < limits.maxArea &&
-      consumer.chunksInHand < maxChunksInHand,
+      consumer.chunksInHand < chunksInHand(limits.maxItems),
     handle: async (delivery) => {
       blindChunks += 1
       let blind = true

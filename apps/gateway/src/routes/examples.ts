@@ -211,9 +211,14 @@ const model: Model = {
     version: 'b0a1c2d3e4f5',
     task: 'feature-extraction',
     dtype: 'q8',
+    device: 'cpu',
     dimensions: 384,
     max_tokens: 256,
-    batching: { mode: 'one_at_a_time', probe_difference: 0.0123 },
+    batching: {
+      mode: 'batched',
+      probe_difference: 0.0000004,
+      policy: { max_padded_tokens: 256, max_items: 32, found: 'usual', tokens_per_s: null },
+    },
   },
 }
 export const modelList = { object: 'list', data: [model] }
