@@ -90,4 +90,11 @@ describe('the size of batches', () => {
     expect(says).toBe('runs one item at a time (company would change its answers)')
     expect(asked).toEqual([])
   })
+
+  it('of one item is not measured', async () => {
+    const { policy, says, asked } = await decide({ tokens: 'auto', items: 1 })
+    expect(policy).toMatchObject({ max_items: 1, found: 'set' })
+    expect(says).toBe('runs one item at a time (as set)')
+    expect(asked).toEqual([])
+  })
 })

@@ -64,6 +64,7 @@ export async function batchPolicy(
     }
   }
   if (model.maxBatchItems === 1) return decide(defaults.tokens, 'usual', 'company would change its answers')
+  if (maxItems === 1) return decide(defaults.tokens, 'set', 'as set')
   if (wanted !== 'auto') {
     const set = settings.tokens !== undefined
     return decide(wanted, set ? 'set' : 'usual', set ? 'as set' : 'as is usual on the CPU')
