@@ -6,6 +6,8 @@ import type { EncodedItem, ModelInput } from '@millrace/model'
 
 export interface ItemRequest extends ModelInput {
   key: string
+  /** 0 goes first. An item that several jobs want keeps that of the first. */
+  priority: number
 }
 
 /** The forward pass that computed an item; one object per batch, so that its time is counted once. */

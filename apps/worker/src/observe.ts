@@ -60,7 +60,7 @@ export async function observe(options: {
 /** One line per thing a person would want to know; what happens for every chunk is `debug`. */
 function log(logger: Logger, event: WorkerEvent): void {
   const { type, ...fields } = event
-  logger[levelOf(event)](fields, type)
+  logger[levelOf(event)](fields, 'says' in event ? `${event.model}: ${event.says}` : type)
 }
 
 function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {
@@ -87,6 +87,7 @@ function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {
     case 'process-ready':
     case 'self-test':
     case 'weights-mapped':
+    case 'batch-policy':
     case 'download':
     case 'worker-ready':
     case 'worker-stopping':

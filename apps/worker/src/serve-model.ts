@@ -1,11 +1,12 @@
 /** One model of one worker, put together: model processes, batcher, claims, consumer. Started and stopped as one. */
 import { hostname } from 'node:os'
-import { MicroBatcher } from '@millrace/batching'
+import { type Batcher, type BatcherLimits, MicroBatcher } from '@millrace/batching'
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts, Serving } from '@millrace/contracts'
 import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
-import { type LoadedModel, loadModel } from '@millrace/model'
+import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
+import { batchPolicy } from './batch-policy.js'
 import type { ChunksInHand } from './chunks-in-hand.js'
 import { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
@@ -43,13 +44,16 @@ export interface ServeModelOptions {
   onModelLost: (error: Error) => void
   /** For tests: a module that stands in for the real engine. */
   engineModule?: string | undefined
+  /** For the benchmark: batches formed in another way. */
+  newBatcher?: NewBatcher | undefined
 }
 
-/** How many waiting items the batcher looks through for neighbours of like length. */
-const lookahead = 64
+export type NewBatcher = <T>(limits: BatcherLimits, now: () => number) => Batcher<T>
+
 /** Chunks whose items are not in the batcher yet; more would be fetched blindly. */
 const maxBlindChunks = 2
-const maxChunksInHand = 256
+/** Their locks have to be kept alive. Jobs of one text have to fill a batch that runs, one that is ready and one that waits. */
+const chunksInHand = (maxItems: number) => Math.max(256, 4 * maxItems)
 
 /** Loads the model; it takes chunks once it is started. @throws Error when the model cannot be loaded */
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
@@ -58,15 +62,18 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   const rate = new TokenRate(now)
   const model = measured(await load(options), rate)
   const claims = new Claims(options.cache, options.workerId, config.CLAIM_LEASE_MS)
-  const limits = {
-    maxArea: own.batchTokens,
-    maxItems: Math.min(own.batchItems, model.maxBatchItems ?? own.batchItems),
-    lookahead,
-  }
+  const threads = threadsOf(options.model, config)
+  const { limits, policy, says } = await batchPolicy(model, {
+    tokens: own.batchTokens,
+    items: own.batchItems,
+    dataDir: config.MILLRACE_DATA_DIR,
+    threads,
+  })
+  emit({ type: 'batch-policy', model: alias, says, ...policy })
   const computer = new ItemComputer({
     alias,
     model,
-    batcher: new MicroBatcher<ItemInFlight>(limits, now),
+    batcher: options.newBatcher?.<ItemInFlight>(limits, now) ?? new MicroBatcher<ItemInFlight>(limits, now),
     claims,
     busyLimitMs: own.batchTimeoutMs,
     now,
@@ -87,8 +94,8 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     // Enough for the next batch, and no more: what lies here, an idle worker elsewhere cannot take.
     hasRoom: () =>
       blindChunks < maxBlindChunks &&
-      computer.waitingTokens < own.batchTokens &&
-      consumer.chunksInHand < maxChunksInHand,
+      computer.waitingTokens < limits.maxArea &&
+      consumer.chunksInHand < chunksInHand(limits.maxItems),
     handle: async (delivery) => {
       blindChunks += 1
       let blind = true
@@ -119,7 +126,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   let closing: Promise<void> | undefined
   return {
     alias,
-    facts: model.facts,
+    facts: { ...model.facts, batching: { ...model.facts.batching, policy } },
     done,
     serving: () => ({
       version: model.facts.version,
@@ -131,7 +138,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
         timeout_ms: own.batchTimeoutMs,
       },
       processes: own.processes,
-      threads: own.threads,
+      threads,
       tokens_per_s: rate.perSecond === null ? null : Math.round(rate.perSecond),
     }),
     start: () => consumer.start(),
@@ -184,13 +191,21 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     dataDir: config.MILLRACE_DATA_DIR,
     hubUrl: config.HUB_URL,
     processes: model.limits.processes,
-    threads: model.limits.threads,
+    device: model.device,
+    threads: threadsOf(model, config),
     batchTimeoutMs: model.limits.batchTimeoutMs,
     mappedWeights: config.MAPPED_WEIGHTS,
     strictBatching: config.STRICT_BATCHING,
     ...(engineModule === undefined ? {} : { engineModule }),
     on: (event) => emit({ ...event, model: alias }),
   })
+}
+
+/** The model processes on the CPU share this worker's quota. */
+function threadsOf({ limits }: ModelConfig, { served, models }: Config): number {
+  const onCpu = served.flatMap((alias) => models.get(alias) ?? []).filter(({ device }) => device === 'cpu')
+  const processes = onCpu.reduce((sum, model) => sum + model.limits.processes, 0)
+  return threadsFor(limits.threads, Math.max(1, processes))
 }
 
 /** Names this worker in claims, locks, logs and on the dashboard. */

@@ -8,7 +8,7 @@ export function configurationPage(): string {
   const defaults = environmentSchema.parse({})
   const rows = Object.entries(environmentSchema.shape).map(([name, schema]) => {
     // An empty list reads as an empty text, too.
-    const value = String(defaults[name as keyof typeof defaults])
+    const value = String(defaults[name as keyof typeof defaults] ?? '')
     const shown = value === '' ? 'empty' : `\`${value}\``
     return `| \`${name}\` | ${shown} | ${descriptionOf(schema)} |`
   })
@@ -24,10 +24,6 @@ are reported in one message, and the process exits with code 78.
 | variable | default | meaning |
 |---|---|---|
 ${rows.join('\n')}
-
-The two CUDA variables of the model runtime's installer are no settings of ours: \`ONNXRUNTIME_NODE_INSTALL_CUDA=skip\` is
-set for \`npm ci\` by our scripts unless you set it, and the package's install script is not approved in \`package.json\`
-(\`allowScripts\`). To have CUDA, approve it (\`npm install-scripts approve onnxruntime-node\`) and install without the skip.
 
 ## millrace.json
 

@@ -2,6 +2,7 @@
  * Every environment variable Millrace reads: name, unit in the name, default, meaning. This list is the source of
  * docs/configuration.md. Nothing else in the project may read process.env.
  */
+import { devices } from '@millrace/contracts'
 import { z } from 'zod'
 import { limitRanges } from './limit-ranges.js'
 
@@ -117,21 +118,31 @@ export const environmentSchema = z.object({
     .default(5000)
     .describe('How often workers look for chunks of dead workers'),
   CHUNK_ATTEMPTS: int(1, 20).default(3).describe('Tries of a chunk before its items fail'),
-  BATCH_TOKENS: int(...limitRanges.batchTokens)
-    .default(256)
-    .describe('Largest padded token area (longest × count) of a batch'),
+  BATCH_TOKENS: z
+    .union([z.literal('auto'), int(...limitRanges.batchTokens)])
+    .optional()
+    .describe(
+      'Largest padded token area (longest × count) of a batch; `auto`: measured at the first start on a host; empty: 256 on the CPU, `auto` elsewhere',
+    ),
   BATCH_ITEMS: int(...limitRanges.batchItems)
-    .default(32)
-    .describe('Most items of a batch'),
+    .optional()
+    .describe('Most items of a batch; empty: 32 on the CPU, 1024 elsewhere'),
   BATCH_TIMEOUT_MS: int(...limitRanges.batchTimeoutMs)
     .default(30_000)
     .describe('A model process busier than this with one batch is killed'),
   MODEL_PROCESSES: int(...limitRanges.processes)
     .default(1)
     .describe('Model processes per model and worker'),
-  MODEL_THREADS: int(...limitRanges.threads)
+  MODEL_DEVICE: z
+    .enum(devices)
+    .default('cpu')
+    .describe('Where models run that name no `device`: `cpu`, `cuda` or `webgpu`'),
+  MODEL_THREADS: z
+    .union([z.literal('auto'), int(...limitRanges.threads)])
     .default(1)
-    .describe('Intra-op threads of one model process'),
+    .describe(
+      'Intra-op threads of one model process on the CPU; `auto`: the CPU quota of this container, shared by the model processes of this worker',
+    ),
   MAPPED_WEIGHTS: flag
     .default(true)
     .describe(

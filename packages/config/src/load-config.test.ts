@@ -58,6 +58,29 @@ describe('a configuration', () => {
     expect(loadConfig(spelled)).toMatchObject(defaults)
   })
 
+  it('runs models on the CPU, or where MODEL_DEVICE or their own `device` says', () => {
+    const file = write('devices.json', {
+      models: { plain: { path: 'a' }, own: { path: 'b', device: 'webgpu' } },
+    })
+    const devicesOf = (more: Record<string, string>) =>
+      [...loadConfig({ MILLRACE_CONFIG: file, ...more }).models.values()].map(({ device }) => device)
+    expect(devicesOf({})).toEqual(['cpu', 'webgpu'])
+    expect(devicesOf({ MODEL_DEVICE: 'cuda' })).toEqual(['cuda', 'webgpu'])
+    expect(faultsOf({ MILLRACE_CONFIG: file, MODEL_DEVICE: 'tpu' }).join()).toContain('MODEL_DEVICE')
+  })
+
+  it('takes a batch size, `auto`, or none', () => {
+    const size = (BATCH_TOKENS: string) => loadConfig({ MILLRACE_CONFIG: good, BATCH_TOKENS }).BATCH_TOKENS
+    expect([size(''), size('512'), size('auto')]).toEqual([undefined, 512, 'auto'])
+  })
+
+  it('takes a number of threads, or `auto`', () => {
+    const threads = (MODEL_THREADS: string) =>
+      loadConfig({ MILLRACE_CONFIG: good, MODEL_THREADS }).MODEL_THREADS
+    expect([threads(''), threads('4'), threads('auto')]).toEqual([1, 4, 'auto'])
+    expect(faultsOf({ MILLRACE_CONFIG: good, MODEL_THREADS: 'all' }).join()).toContain('MODEL_THREADS')
+  })
+
   it('cannot be changed after it was read', () => {
     const config = loadConfig({ MILLRACE_CONFIG: good })
     expect(() => Object.assign(config, { PORT: 1 })).toThrow(TypeError)
@@ -90,7 +113,7 @@ describe('the limits of a model', () => {
     const { models } = loadConfig({ MILLRACE_CONFIG: file, BATCH_TOKENS: '128', MODEL_PROCESSES: '2' })
     const plain = {
       batchTokens: 128,
-      batchItems: 32,
+      batchItems: undefined,
       batchTimeoutMs: 30_000,
       processes: 2,
       threads: 1,

@@ -1,17 +1,18 @@
 /** One model of the fleet, resolved: its folder, and each of its limits from its own entry or else the environment. */
 import { dirname, resolve } from 'node:path'
+import type { Device } from '@millrace/contracts'
 import type { Environment } from './environment.js'
 import type { ModelEntry } from './models-file.js'
 
 /** What may differ between models. Nobody else looks at both the entry and the environment. */
 export interface ModelLimits {
-  /** Padded token area of a batch. */
-  readonly batchTokens: number
-  readonly batchItems: number
+  /** Padded token area of a batch, and its items; undefined: as is usual on the device. */
+  readonly batchTokens: number | 'auto' | undefined
+  readonly batchItems: number | undefined
   readonly batchTimeoutMs: number
   /** Model processes of each worker, and the threads of each. */
   readonly processes: number
-  readonly threads: number
+  readonly threads: number | 'auto'
   /** Of a job, and characters of one input: the gateway refuses more. */
   readonly maxItems: number
   readonly maxChars: number
@@ -22,6 +23,7 @@ export interface ModelConfig {
   readonly alias: string
   readonly task: ModelEntry['task']
   readonly dtype: ModelEntry['dtype']
+  readonly device: Device
   readonly dir: string | null
   readonly hub: { readonly id: string; readonly revision: string } | null
   /** What its files must be: `sha256:` and 64 hexadecimal digits; null: whatever they are. */
@@ -35,6 +37,7 @@ type LimitSettings = Pick<
   | 'BATCH_TOKENS'
   | 'BATCH_ITEMS'
   | 'BATCH_TIMEOUT_MS'
+  | 'MODEL_DEVICE'
   | 'MODEL_PROCESSES'
   | 'MODEL_THREADS'
   | 'MAX_ITEMS'
@@ -47,6 +50,7 @@ export function modelConfigOf(alias: string, entry: ModelEntry, settings: LimitS
     alias,
     task: entry.task,
     dtype: entry.dtype,
+    device: entry.device ?? settings.MODEL_DEVICE,
     dir: local ? resolve(dirname(settings.MILLRACE_CONFIG), entry.path) : null,
     hub: local ? null : Object.freeze({ id: entry.hub, revision: entry.revision }),
     digest: entry.digest ?? null,

@@ -1,5 +1,5 @@
 /** millrace.json: the models of a fleet, by alias. An alias is the only name of a model that ever leaves this file. */
-import { tasks } from '@millrace/contracts'
+import { devices, tasks } from '@millrace/contracts'
 import { z } from 'zod'
 import { limitRanges } from './limit-ranges.js'
 
@@ -17,11 +17,17 @@ const revision = z
 const limit = ([min, max]: readonly [number, number], setting: string, words: string) =>
   z.number().int().min(min).max(max).optional().describe(`${words} (default: \`${setting}\`)`)
 
+const orAuto = ([min, max]: readonly [number, number], setting: string, words: string) =>
+  z
+    .union([z.literal('auto'), z.number().int().min(min).max(max)])
+    .optional()
+    .describe(`${words} (default: \`${setting}\`)`)
+
 const limitsSchema = z.strictObject({
-  batch_tokens: limit(
+  batch_tokens: orAuto(
     limitRanges.batchTokens,
     'BATCH_TOKENS',
-    'Largest padded token area (longest × count) of a batch',
+    'Largest padded token area (longest × count) of a batch, or `auto`',
   ),
   batch_items: limit(limitRanges.batchItems, 'BATCH_ITEMS', 'Most items of a batch'),
   batch_timeout_ms: limit(
@@ -30,7 +36,7 @@ const limitsSchema = z.strictObject({
     'A model process busier than this with one batch is killed',
   ),
   processes: limit(limitRanges.processes, 'MODEL_PROCESSES', 'Model processes of each worker'),
-  threads: limit(limitRanges.threads, 'MODEL_THREADS', 'Intra-op threads of one model process'),
+  threads: orAuto(limitRanges.threads, 'MODEL_THREADS', 'Intra-op threads of one model process, or `auto`'),
   max_items: limit(limitRanges.maxItems, 'MAX_ITEMS', 'Most items one job may hold'),
   max_chars: limit(limitRanges.maxChars, 'MAX_INPUT_CHARS', 'Most characters one input may hold'),
 })
@@ -40,6 +46,7 @@ export const dtypes = ['fp32', 'fp16', 'q8', 'int8', 'uint8', 'q4', 'bnb4', 'q4f
 const common = {
   task: z.enum(tasks).default('feature-extraction').describe('What the model does (docs/tasks)'),
   dtype: z.enum(dtypes).default('q8').describe('Which ONNX file of the model is loaded'),
+  device: z.enum(devices).optional().describe('Where it runs (docs/devices.md) (default: `MODEL_DEVICE`)'),
   digest: z
     .string()
     .regex(/^sha256:[0-9a-f]{64}$/, 'a digest is sha256: and 64 hexadecimal digits')

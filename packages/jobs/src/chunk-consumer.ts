@@ -1,12 +1,14 @@
 /**
  * The consuming side of BullMQ: fetches one chunk at a time while the worker has room, keeps the locks of all chunks in
- * hand alive, and hands each to `handle`. We fetch by hand, not through BullMQ's own loop, for two reasons: how many
- * chunks to hold is a matter of their tokens, not of a count; and our own clock on the last fetch proves that we consume.
+ * hand alive, and hands each to `handle`. We fetch by hand, not through BullMQ's own loop, for three reasons: how many
+ * chunks to hold is a matter of their tokens, not of a count; our own clock on the last fetch proves that we consume; and
+ * BullMQ takes the most urgent chunk without end, where we let the oldest one pass now and then.
  */
 import { openRedis, type RedisEvent } from '@millrace/redis'
-import { type Job, Worker } from 'bullmq'
+import { Job, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type ChunkData, queueName, queuePrefix } from './chunk-queues.js'
+import { defineJobCommands } from './job-commands.js'
 import { settledWithin } from './settled-within.js'
 
 /**
@@ -57,6 +59,8 @@ export interface ChunkConsumerOptions {
 /** A worker that dies takes its chunks along once; more often, and the chunk itself is to blame. */
 const maxStalledCount = 5
 const blockS = 2
+/** Every so many fetches of a worker, the chunk that has waited longest is next, whatever its priority. */
+export const oldestFetchedEvery = 8
 const retryDelayMs = 500
 
 export class ChunkConsumer {
@@ -76,6 +80,7 @@ export class ChunkConsumer {
     this.#options = options
     this.#lastFetchMs = options.now()
     this.#redis = openRedis({ url: options.url, role: 'queue', failFast: false, on: options.on })
+    defineJobCommands(this.#redis)
     this.#worker = new Worker<ChunkData>(queueName, null, {
       connection: this.#redis,
       prefix: queuePrefix(options.model),
@@ -156,6 +161,7 @@ export class ChunkConsumer {
 
   async #fetchOne(): Promise<void> {
     const token = `${this.#options.workerId}:${this.#fetches++}`
+    if (this.#fetches % oldestFetchedEvery === 0) await this.#letOldestPass()
     const job = await this.#worker.getNextJob(token, { block: true })
     if (!job?.id) return
     const deliveries = this.#deliveries(job, job.id, token)
@@ -168,6 +174,15 @@ export class ChunkConsumer {
       const handling = this.#options.handle(delivery).finally(() => this.#handling.delete(handling))
       this.#handling.add(handling)
     }
+  }
+
+  /** Its priority becomes 0 and its place the first: so it stays ahead where it is given back. */
+  async #letOldestPass(): Promise<void> {
+    const { keys } = this.#worker
+    const oldest = await this.#redis.mrOldestChunk(keys.wait ?? '', keys.prioritized ?? '', keys[''] ?? '')
+    const job = oldest === null ? undefined : await Job.fromId<ChunkData>(this.#worker, oldest)
+    // Gone since it was looked at: another worker finished it, or its job was canceled.
+    await job?.changePriority({ priority: 0, lifo: true }).catch(() => {})
   }
 
   #deliveries(job: Job<ChunkData>, id: string, token: string): ChunkDelivery[] {

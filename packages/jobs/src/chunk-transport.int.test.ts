@@ -5,6 +5,7 @@ import {
   type ChunkConsumerOptions,
   type ChunkDelivery,
   type ConsumerEvent,
+  oldestFetchedEvery,
 } from './chunk-consumer.js'
 import { ChunkQueues } from './chunk-queues.js'
 import { JobStore } from './job-store.js'
@@ -95,9 +96,44 @@ describe('chunks', () => {
     one.start()
     await eventually(() => log.all('delivered').length === 12)
     const arrived = log.all('delivered').map(({ delivery }) => `${delivery.jobId}-${delivery.chunk}`)
-    expect(arrived).toEqual(
-      ['a0', 'b0', 'a5', 'b5', 'a9', 'b9'].flatMap((name) => [`${name}-0`, `${name}-1`]),
-    )
+    const byPriority = ['a0', 'b0', 'a5', 'b5', 'a9', 'b9'].flatMap((name) => [`${name}-0`, `${name}-1`])
+    // The eighth fetch takes what has waited longest.
+    const [oldest = ''] = byPriority.splice(byPriority.indexOf('a9-0'), 1)
+    expect(arrived).toEqual(byPriority.toSpliced(oldestFetchedEvery - 1, 0, oldest))
+  })
+
+  it.each([{ others: 0 }, { others: 3 }])(
+    'of priority 9 are taken in bounded time, however many of priority $others keep coming',
+    async ({ others }) => {
+      const { model, consumer } = await open()
+      await add(model, 'bulk', 2, 9)
+      await add(model, 'first', 2, others)
+      const { one, log } = consumer('w', {
+        handle: async (delivery) => {
+          // Two come for each that is taken: the queue never runs out of them.
+          await add(model, `next-${delivery.jobId}-${delivery.chunk}`, 2, others)
+          log.on({ type: 'delivered', delivery })
+          await delivery.complete()
+        },
+      })
+      one.start()
+      const bulk = () =>
+        log.all('delivered').flatMap(({ delivery }, fetch) => (delivery.jobId === 'bulk' ? fetch + 1 : []))
+      await eventually(() => bulk().length === 2)
+      expect(bulk()).toEqual([oldestFetchedEvery, 2 * oldestFetchedEvery])
+    },
+  )
+
+  it('of priority 9 wait for older ones of priority 0, also when it is the turn of the oldest', async () => {
+    const { model, consumer } = await open()
+    await add(model, 'old', oldestFetchedEvery + 1, 0)
+    const added = Date.now()
+    await eventually(() => Date.now() > added)
+    await add(model, 'bulk', 1, 9)
+    const { one, log } = consumer('w')
+    one.start()
+    await eventually(() => log.all('delivered').length === oldestFetchedEvery + 2)
+    expect(log.all('delivered').at(-1)?.delivery.jobId).toBe('bulk')
   })
 
   it('that wait are waited for, whatever their priority', async () => {

@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import { basename } from 'node:path'
-import type { ModelFacts } from '@millrace/contracts'
+import type { Device, ModelFacts } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
 import type { EncodedItem, EngineSpec } from './engine.js'
 import type { ModelEvent } from './events.js'
@@ -23,7 +23,9 @@ export interface LoadModelOptions extends ModelPlace {
   /** What its files must be, checked before anything is run: `sha256:` and 64 digits (see `digestModel`). */
   readonly digest?: string | null | undefined
   readonly processes: number
-  /** Intra-op threads of each process. */
+  /** Default `cpu`. */
+  readonly device?: Device
+  /** Intra-op threads of each process, on the CPU. */
   readonly threads: number
   readonly batchTimeoutMs: number
   readonly loadTimeoutMs?: number
@@ -44,6 +46,8 @@ export interface LoadedModel {
   readonly slots: number
   /** 1 where company changes answers; no limit otherwise. */
   readonly maxBatchItems: number | undefined
+  /** An item of this task that holds `text`: to try the model with. */
+  probe(text: string): EncodedItem
   /** What a forward pass needs of an input. @throws MillraceError for what this model cannot take */
   encode(input: ModelInput): EncodedItem
   /**
@@ -65,6 +69,7 @@ export interface LoadedModel {
  */
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
+  const device = options.device ?? 'cpu'
   const { dir, source, revision, task, files } = await readModel(options, {
     onnx: options.engineModule === undefined,
     on,
@@ -79,6 +84,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     task: options.task,
     output,
     padTokenId: tokenizer.padTokenId,
+    device,
     threads: options.threads,
     options: options.engineOptions ?? {},
   }
@@ -89,8 +95,8 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     // The prepared file is a copy under the digests of what it was made of.
     return wanted.prepared === undefined ? startUnchanged(files, started) : started()
   }
-  // Another's engine may have no file that could be mapped.
-  const mapped = options.mappedWeights === true && options.engineModule === undefined
+  // Another's engine may have no file that could be mapped, and weights on a GPU are in its own memory.
+  const mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
   const preparing = { engineModule, spec, files, dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
@@ -98,6 +104,8 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     backoffMs: (attempt) => Math.min(1000, 10 * 2 ** attempt),
     start: mapped ? await startMapped(preparing, start, on) : (signal) => start(spec, signal),
     on,
+  }).catch((error: unknown) => {
+    throw device === 'cpu' ? error : new Error(deviceRefusal(options.alias, device, error), { cause: error })
   })
   try {
     // Tokenizer and settings, too, were read of what was digested.
@@ -116,11 +124,13 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
         source,
         revision,
         dtype: options.dtype,
+        device,
         output,
         engine: basename(engineModule).replace(/\.[a-z]+$/, ''),
         files: files.digests,
       }),
       dtype: options.dtype,
+      device,
       max_tokens: tokenizer.maxTokens,
       batching: { mode, probe_difference: difference },
     }
@@ -129,6 +139,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       tokenizer,
       slots: pool.slots,
       maxBatchItems: mode === 'one_at_a_time' ? 1 : undefined,
+      probe: (text) => task.encode(task.probe(text)),
       encode: (input) => task.encode(input),
       runBatch: (batch) => pool.run(batch),
       resultOf: (output, item, input) => loaded.resultOf(output, item, input),
@@ -164,6 +175,11 @@ function refusal(alias: string, difference: number): string {
     `The model '${alias}' gives a text another result in a batch than alone (difference ${difference}); ` +
     'strict batching refuses it. Use another dtype, or allow it to run one item at a time.'
   )
+}
+
+function deviceRefusal(alias: string, device: Device, cause: unknown): string {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return `The model '${alias}' is to run on '${device}' (\`device\` in millrace.json, or MODEL_DEVICE). ${why}`
 }
 
 /** A listener that throws must not disturb the model. */

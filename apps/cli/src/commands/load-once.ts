@@ -41,16 +41,16 @@ export async function loadOnce(
   { loadModel }: Pick<ModelRuntime, 'loadModel'>,
   io: CommandIo,
 ): Promise<Ready | Failed> {
-  const { alias: id, task, dtype, dir, hub, digest, limits } = model
+  const { alias: id, task, dtype, device, dir, hub, digest, limits } = model
   const begun = performance.now()
   const tell = (words: string) => void write(io.stderr, `${id}: ${words}\n`).catch(() => {})
   try {
     const loaded = await loadModel({
-      ...{ alias: id, task, dtype, dir, hub, digest },
+      ...{ alias: id, task, dtype, device, dir, hub, digest },
       dataDir: settings.MILLRACE_DATA_DIR,
       hubUrl: settings.HUB_URL,
       processes: 1,
-      threads: limits.threads,
+      threads: limits.threads === 'auto' ? 1 : limits.threads,
       batchTimeoutMs: limits.batchTimeoutMs,
       mappedWeights: settings.MAPPED_WEIGHTS,
       strictBatching: settings.STRICT_BATCHING,

@@ -214,7 +214,7 @@ describe('models list and models remove', () => {
       new RegExp(`^local +feature-extraction +fp32 +not pinned +path:${join(folder, 'tiny')}$`, 'm'),
     )
     const [first] = JSON.parse((await models('list', '--json')).out)
-    expect(first).toMatchObject({ id: 'pinned', limits: { threads: 2, batchTokens: 256 } })
+    expect(first).toMatchObject({ id: 'pinned', limits: { threads: 2, processes: 1 } })
   })
 
   test('remove takes one out and leaves the others; an unknown one and the last one stay', async () => {

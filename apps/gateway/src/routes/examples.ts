@@ -226,9 +226,14 @@ const model: Model = {
     version: exampleVersion,
     task: 'feature-extraction',
     dtype: 'q8',
+    device: 'cpu',
     dimensions: 384,
     max_tokens: 256,
-    batching: { mode: 'batched', probe_difference: 0.0000021 },
+    batching: {
+      mode: 'batched',
+      probe_difference: 0.0000021,
+      policy: { max_padded_tokens: 256, max_items: 32, found: 'usual', tokens_per_s: null },
+    },
   },
 }
 export const modelList = { object: 'list', data: [model] }
