@@ -59,8 +59,12 @@ export async function observe(options: {
 
 /** One line per thing a person would want to know; what happens for every chunk is `debug`. */
 function log(logger: Logger, event: WorkerEvent): void {
+  if (event.type === 'batch-policy') {
+    const { says, ...fields } = event
+    return logger.info(fields, `${event.model}: ${says}`)
+  }
   const { type, ...fields } = event
-  logger[levelOf(event)](fields, 'says' in event ? `${event.model}: ${event.says}` : type)
+  logger[levelOf(event)](fields, type)
 }
 
 function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {
@@ -87,7 +91,6 @@ function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {
     case 'process-ready':
     case 'self-test':
     case 'weights-mapped':
-    case 'batch-policy':
     case 'download':
     case 'worker-ready':
     case 'worker-stopping':
