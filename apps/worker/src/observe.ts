@@ -61,10 +61,11 @@ export async function observe(options: {
 function log(logger: Logger, event: WorkerEvent): void {
   if (event.type === 'batch-policy') {
     const { says, ...fields } = event
-    return logger.info(fields, `${event.model}: ${says}`)
+    logger.info(fields, `${event.model}: ${says}`)
+  } else {
+    const { type, ...fields } = event
+    logger[levelOf(event)](fields, type)
   }
-  const { type, ...fields } = event
-  logger[levelOf(event)](fields, type)
 }
 
 function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {
