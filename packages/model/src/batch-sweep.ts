@@ -71,7 +71,7 @@ export async function sweepAreas(options: SweepOptions): Promise<AreaSpeed[]> {
  */
 export function kneeOf(speeds: readonly AreaSpeed[]): Knee {
   if (speeds.length < minAreas || speeds.some(({ repeats }) => repeats.length < minRepeats)) {
-    throw new Error('the model is too slow to be timed at enough sizes at the start')
+    throw new Error('the model is too slow here, or the machine too busy, to be timed at enough sizes')
   }
   const noise = median(speeds.map(({ repeats }) => deviation(repeats)))
   if (noise > toleratedNoise) {
