@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- --workers N --rounds N --seconds N --out FILE]`: installs what is missing, builds, measures.
  * `npm run bench:memory [-- --workers 1,2,4,8 --model FOLDER:DTYPE --seconds N --out FILE]`: the same for memory.
+ * `npm run bench:batching [-- --workers N --rounds N --texts N --out FILE]`: batches against arrival order.
  */
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
@@ -21,11 +22,13 @@ try {
   await installPackages(root)
   await build(root)
   release()
+  const mains = { memory: 'memory.js', batching: 'batching-main.js' }
   const [what, ...rest] = process.argv.slice(2)
-  const memory = what === 'memory'
-  const main = join(root, 'bench', 'dist', memory ? 'memory.js' : 'main.js')
-  const args = memory ? rest : process.argv.slice(2)
-  const { status } = spawnSync(process.execPath, [main, ...args], { stdio: 'inherit' })
+  const main = mains[what]
+  const args = main === undefined ? process.argv.slice(2) : rest
+  const { status } = spawnSync(process.execPath, [join(root, 'bench', 'dist', main ?? 'main.js'), ...args], {
+    stdio: 'inherit',
+  })
   process.exitCode = status ?? 1
 } catch (error) {
   console.error(error instanceof StepError ? `\n${error.message}\n` : error)

@@ -1,7 +1,15 @@
-/** What a result was measured on. */
+/** What every result file says of where it was made, and how its rounds become one figure. */
 import { readFileSync } from 'node:fs'
 import { arch, cpus, platform, totalmem } from 'node:os'
 import { join } from 'node:path'
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? Number.NaN)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}
 
 export function machine() {
   return {
@@ -12,7 +20,7 @@ export function machine() {
   }
 }
 
-/** @param root the repository's  */
+/** Of Node and the libraries that decide the figures. @param root the repository's */
 export function versions(root: string): Record<string, string> {
   const names = [
     '@huggingface/transformers',
@@ -22,17 +30,11 @@ export function versions(root: string): Record<string, string> {
     'hono',
     '@hono/node-server',
   ]
-  const version = (name: string): string => {
-    const file = join(root, 'node_modules', name, 'package.json')
-    return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
-  }
+  const version = (name: string) =>
+    (
+      JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as {
+        version: string
+      }
+    ).version
   return { node: process.version, ...Object.fromEntries(names.map((name) => [name, version(name)])) }
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? Number.NaN)
-    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
 }

@@ -7,13 +7,13 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '@millrace/config'
-import { type LoadedModel, loadModel } from '@millrace/model'
+import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
 import { type Fleet, startFleet } from '@millrace/testkit'
 import { aloneLatencies, ceilingThroughput } from './ceiling.js'
 import { at, closedLoop, type LoopResult } from './closed-loop.js'
 import { fleetMemory, type ProcessMemory } from './fleet-memory.js'
 import { machine, median, versions } from './machine.js'
-import { paddingRatio } from './padding-ratio.js'
+import { paddingRatio, tokensRun } from './padding-ratio.js'
 import { mixedTokens, type Scenario, scenarios, shortTokens } from './scenarios.js'
 import { textMaker } from './texts.js'
 
@@ -55,14 +55,14 @@ async function main(): Promise<void> {
     dir: model.dir,
     dataDir: config.MILLRACE_DATA_DIR,
     processes: workers,
-    threads: config.MODEL_THREADS,
-    batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+    threads: threadsFor(model.limits.threads, workers),
+    batchTimeoutMs: model.limits.batchTimeoutMs,
     strictBatching: false,
   })
   const fleet = await startFleet({ root, workers, cacheMaxmemory: '1gb', env: { LOG_LEVEL: 'warn' } })
   try {
     const all = scenarios(model.alias, texts)
-    const area = config.BATCH_TOKENS
+    const area = typeof model.limits.batchTokens === 'number' ? model.limits.batchTokens : 256
     const short = Array.from({ length: 512 }, () => texts.distinct(shortTokens))
     const mixed = Array.from({ length: 512 }, () =>
       texts.distinct(texts.integer(mixedTokens.from, mixedTokens.to)),
@@ -121,10 +121,6 @@ async function latency(direct: LoadedModel, fleet: Fleet, scenario: Scenario, te
   }
   const fleetMs = median(through.map(({ latencyMs }) => latencyMs.p50))
   return { fleetMs, directMs: median(alone), addedMs: fleetMs - median(alone) }
-}
-
-async function tokensRun(fleet: Fleet): Promise<string[]> {
-  return Promise.all(fleet.workers.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()))
 }
 
 function print(result: {

@@ -3,12 +3,16 @@ import { MillraceError } from '@millrace/contracts'
 import { admit } from './admission.js'
 import type { SubmitContext } from './submit.js'
 
-/** @throws MillraceError queue_full, queue_memory */
-export function admitOrSay(
+/**
+ * Where a worker is needed and none is known the fleet is looked at again: one may have come since the last sample.
+ * @throws MillraceError queue_full, queue_memory, no_worker
+ */
+export async function admitOrSay(
   model: string,
   chunks: number,
   { fleet, limits, emit }: Pick<SubmitContext, 'fleet' | 'limits' | 'emit'>,
-): void {
+): Promise<void> {
+  if (limits.requireWorker && fleet.model(model).workers === 0) await fleet.refresh()
   try {
     admit(chunks, { ...fleet.model(model), memory: fleet.memory }, limits)
   } catch (error) {

@@ -2,13 +2,17 @@
 import {
   type FieldError,
   fieldError,
+  formWords,
+  inputFormOf,
   type JobInput,
   type JobOptions,
   MillraceError,
   maxCandidates,
-  optionsOfTask,
+  optionsOf,
+  paramsOf,
   type SubmitJob,
   type Task,
+  taskContracts,
 } from '@millrace/contracts'
 import { type TextTokenizer, writePair } from '@millrace/tokenizer'
 import { checkItems, type InputLimits, type ItemToCheck } from './check-inputs.js'
@@ -57,11 +61,11 @@ function stringOf(given: JobInput): string {
 }
 
 function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: number) => string): void {
-  const wanted = task === 'rerank' ? 'object' : 'string'
-  const detail = task === 'rerank' ? 'this model takes { query, text }' : 'this model takes a string'
+  const wanted = taskContracts[task].input
+  const detail = `this model takes ${formWords(wanted)}`
   const errors: FieldError[] = []
   for (let i = 0; i < given.length && errors.length < maxReportedFaults; i++) {
-    if (typeof given[i] !== wanted) errors.push({ path: pathOf(i), code: 'invalid_request', detail })
+    if (inputFormOf(given[i]) !== wanted) errors.push({ path: pathOf(i), code: 'invalid_request', detail })
   }
   const [first] = errors
   if (first) throw new MillraceError('invalid_request', `${first.path}: ${first.detail}`, { errors })
@@ -69,7 +73,7 @@ function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: n
 
 /** @throws MillraceError invalid_request for an option of another task, and for too many candidates */
 export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
-  const fit: readonly string[] = optionsOfTask[task]
+  const fit = optionsOf(task)
   const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
   if (unfit) {
     const detail = `a ${task} model takes ${fit.join(' and ')}`
@@ -79,8 +83,10 @@ export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
     throw fieldError('invalid_request', 'options.top_k', `a fill-mask model gives at most ${maxCandidates}`)
   }
   const { truncate, encoding = 'float', top_k: topK, raw_scores: rawScores } = options
+  const params = paramsOf(options, task)
   return {
     truncate,
+    ...(Object.keys(params).length === 0 ? {} : { params }),
     encoding,
     ...(topK === undefined ? {} : { topK }),
     ...(rawScores === undefined ? {} : { rawScores }),

@@ -33,8 +33,8 @@ import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
 import { newJobId } from './job-id.js'
 
-/** `truncate` decides the results; the others how they are written out. */
-export type SubmitOptions = Pick<JobIdentity, 'truncate' | 'encoding' | 'topK' | 'rawScores'>
+/** `truncate` and `params` decide the results; the others how they are written out. */
+export type SubmitOptions = Pick<JobIdentity, 'truncate' | 'params' | 'encoding' | 'topK' | 'rawScores'>
 
 export interface SubmitRequest {
   model: string
@@ -69,7 +69,7 @@ export interface SubmitContext {
   list: Pick<JobList, 'add'>
   watch: Pick<JobWatch, 'at'>
   webhooks: Pick<WebhookQueue, 'add'>
-  fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory'>
+  fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory' | 'refresh'>
   now: () => number
   emit: Emit
 }
@@ -84,7 +84,7 @@ export type Submitted =
 
 /**
  * @param beforeQueueing called with the id once the job is to be queued, so that nobody listens too late
- * @throws MillraceError queue_full, queue_memory, queue_unavailable, idempotency_mismatch
+ * @throws MillraceError queue_full, queue_memory, no_worker, queue_unavailable, idempotency_mismatch
  */
 export async function submit(
   request: SubmitRequest,
@@ -107,7 +107,7 @@ export async function submit(
     else missing.push({ slot, input })
   }
   const chunks = cut(missing, context.chunkItems)
-  if (chunks.length > 0) admitOrSay(request.model, chunks.length, context)
+  if (chunks.length > 0) await admitOrSay(request.model, chunks.length, context)
   const job: NewJob = { ...newFacts(request, slots, distinct.length, known.size, context), known, chunks }
   beforeQueueing(job.id)
   if (!(await acceptJob(job, context))) {
@@ -154,7 +154,7 @@ async function contentKeys(
 ): Promise<string[] | undefined> {
   const facts = await fleet.factsOf(model)
   if (facts === undefined) return undefined
-  return distinct.map(keyMakerOf(facts, { scope, task, truncate: options.truncate }))
+  return distinct.map(keyMakerOf(facts, { scope, task, options }))
 }
 
 /** Made once for as long as the facts are the same object: until the next sample of the fleet. */
@@ -162,13 +162,15 @@ const keyMakers = new WeakMap<ModelFacts, Map<string, (input: string) => string>
 
 function keyMakerOf(
   facts: ModelFacts,
-  { scope, task, truncate }: { scope: string; task: Task; truncate: boolean },
+  { scope, task, options }: Pick<SubmitRequest, 'scope' | 'task' | 'options'>,
 ): (input: string) => string {
   const makers = keyMakers.get(facts) ?? new Map<string, (input: string) => string>()
   keyMakers.set(facts, makers)
-  const name = `${truncate} ${task} ${scope}`
+  const { truncate, params } = options
+  const name = `${truncate} ${task} ${scope}${params ? JSON.stringify(params) : ''}`
   const maker =
-    makers.get(name) ?? keyMaker({ scope, modelVersion: facts.version, task, options: { truncate } })
+    makers.get(name) ??
+    keyMaker({ scope, modelVersion: facts.version, task, options: { truncate, ...params } })
   makers.set(name, maker)
   return maker
 }

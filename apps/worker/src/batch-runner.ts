@@ -2,11 +2,10 @@
  * Items to batches to the model: tokenized, batched, run, stored, answered. Every model process is kept busy with one batch
  * and one more ready; nothing waits while one is idle. Knows nothing of requests, and takes no claims: it ends them.
  */
-import type { Batch, MicroBatcher } from '@millrace/batching'
-import { encodeCandidates, encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
+import type { Batch, Batcher } from '@millrace/batching'
+import { encodeError, encodeResult } from '@millrace/cache'
 import { MillraceError } from '@millrace/contracts'
-import { type BatchOutcome, type LoadedModel, scoredTokens } from '@millrace/model'
-import { candidatesOf } from './candidates.js'
+import { type BatchOutcome, costOf, type LoadedModel } from '@millrace/model'
 import type { Claims } from './claims.js'
 import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
@@ -14,7 +13,7 @@ import type { ItemInFlight } from './items-in-flight.js'
 export interface BatchRunnerOptions {
   alias: string
   model: LoadedModel
-  batcher: MicroBatcher<ItemInFlight>
+  batcher: Batcher<ItemInFlight>
   claims: Pick<Claims, 'settle' | 'release'>
   emit: Emit
   /** Called when items left the batcher, and there may be room for more chunks. */
@@ -41,9 +40,9 @@ export class BatchRunner {
     const { model, batcher } = this.#options
     const startedMs = performance.now()
     try {
-      item.encoded = model.tokenizer.encode(item.input, { truncate: item.truncate })
+      item.encoded = model.encode(item)
       item.tokenizeMs = performance.now() - startedMs
-      batcher.add(item, item.encoded.ids.length)
+      batcher.add(item, costOf(item.encoded), item.priority)
     } catch (error) {
       if (error instanceof MillraceError) {
         const bytes = encodeError({ code: error.code, detail: error.message })
@@ -90,7 +89,7 @@ export class BatchRunner {
           onRoom()
         })
       emit({ type: 'batch-done', model: alias, items: count, realTokens, paddedTokens, predictMs, reason })
-      const results = outcomes.map((outcome, i) => bytesOf(outcome, model, items[i]?.encoded.ids))
+      const results = outcomes.map((outcome, i) => bytesOf(outcome, items[i], model))
       // Only answers are shared: a failure may be this worker's own.
       const answers = results.flatMap((value, i) => {
         const key = keys[i]
@@ -113,18 +112,10 @@ export class BatchRunner {
 
 function bytesOf(
   outcome: BatchOutcome['outcomes'][number],
-  { facts, tokenizer }: LoadedModel,
-  ids: Int32Array = Int32Array.of(),
+  item: ItemInFlight | undefined,
+  model: LoadedModel,
 ): Buffer {
   if (!outcome.ok) return encodeError(outcome.error)
-  switch (facts.task) {
-    case 'feature-extraction':
-      return encodeVector(outcome.vector)
-    case 'text-classification':
-      return encodeLabels(facts.labels, outcome.vector)
-    case 'rerank':
-      return encodeScore(outcome.vector[0] ?? Number.NaN)
-    case 'fill-mask':
-      return encodeCandidates(candidatesOf(scoredTokens(outcome.vector), ids, tokenizer))
-  }
+  if (item === undefined) throw new Error('the model answered more items than it was given')
+  return encodeResult(model.resultOf(outcome.vector, item.encoded, item))
 }

@@ -8,7 +8,13 @@ import type { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
 import type { ItemInFlight, ItemRequest } from './items-in-flight.js'
 
-export const request = (input: string): ItemRequest => ({ key: `key of ${input}`, input, truncate: false })
+/** An input, or one with its priority (0 otherwise). */
+type Wanted = string | { input: string; priority: number }
+
+export const request = (wanted: Wanted): ItemRequest => {
+  const { input, priority } = typeof wanted === 'string' ? { input: wanted, priority: 0 } : wanted
+  return { key: `key of ${input}`, input, truncate: false, priority }
+}
 export const numberOf = (bytes: Buffer) => {
   const result = decodeResult(bytes)
   return result.kind === 'vector' ? result.values[0] : result.kind === 'error' ? result.error.code : undefined
@@ -41,16 +47,11 @@ export function computerUnderTest(
   const model: Partial<LoadedModel> = {
     facts: embeddingFacts,
     slots: 2,
-    tokenizer: {
-      maxTokens: 8,
-      padTokenId: 0,
-      decode: () => '',
-      count: (text: string) => text.length,
-      encode: (text: string) => {
-        if (text.length > 8) throw new MillraceError('input_too_long', 'too long')
-        return { ids: new Int32Array(text.length) }
-      },
+    encode: ({ input }) => {
+      if (input.length > 8) throw new MillraceError('input_too_long', 'too long')
+      return { ids: new Int32Array(input.length) }
     },
+    resultOf: (values) => ({ kind: 'vector', values }),
     runBatch: (items) =>
       new Promise((resolve, reject) => {
         const good = {
@@ -93,7 +94,7 @@ export function computerUnderTest(
   const ran = (count: number) => expect.poll(() => batches.length, poll).toBe(count)
   const asked = (count: number) => expect.poll(() => takes.length, poll).toBe(count)
   /** What one job asks for. */
-  const job = (...inputs: string[]) => {
+  const job = (...inputs: Wanted[]) => {
     const controller = new AbortController()
     const answers = computer.compute(inputs.map(request), { signal: controller.signal })
     const ended = Promise.allSettled(answers).then((all) =>
@@ -103,7 +104,7 @@ export function computerUnderTest(
     )
     return { answers, ended, cancel: () => controller.abort('canceled') }
   }
-  const get = (...inputs: string[]) => job(...inputs).answers
+  const get = (...inputs: Wanted[]) => job(...inputs).answers
   return {
     computer,
     batches,

@@ -2,12 +2,12 @@
  * The items that this worker is getting right now, by content key. One that is wanted again is joined, so that two of its
  * jobs never compute one item twice; one that nobody wants any more is not computed. Knows neither claims nor the model.
  */
-import type { EncodedItem } from '@millrace/model'
+import type { EncodedItem, ModelInput } from '@millrace/model'
 
-export interface ItemRequest {
+export interface ItemRequest extends ModelInput {
   key: string
-  input: string
-  truncate: boolean
+  /** 0 goes first. An item that several jobs want keeps that of the first. */
+  priority: number
 }
 
 /** The forward pass that computed an item; one object per batch, so that its time is counted once. */

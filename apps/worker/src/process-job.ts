@@ -107,10 +107,10 @@ async function compute(
   { computer, modelVersion, task, onSeen }: ProcessJobContext,
 ): Promise<ChunkResult> {
   if (delivery.givenUp !== undefined) return allFailed(delivery, facts, items, delivery.givenUp)
-  const { scope, truncate } = facts
+  const { scope, truncate, params, priority } = facts
   // The key is made here, from this worker's own model version: a gateway may still know an older one.
-  const key = keyMaker({ scope, modelVersion, task, options: { truncate } })
-  const requests = items.map(({ input }) => ({ key: key(input), input, truncate }))
+  const key = keyMaker({ scope, modelVersion, task, options: { truncate, ...params } })
+  const requests = items.map(({ input }) => ({ key: key(input), input, truncate, params, priority }))
   const answers: ItemAnswer[] = []
   for (const outcome of await Promise.allSettled(computer.compute(requests, { signal, onSeen }))) {
     if (outcome.status === 'fulfilled') answers.push(outcome.value)

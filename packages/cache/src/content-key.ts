@@ -1,6 +1,6 @@
 /** The content key: equal exactly where two items must have the same result. */
 import { hash } from 'node:crypto'
-import type { Task } from '@millrace/contracts'
+import type { Params, Task } from '@millrace/contracts'
 
 /** Bumped when what is hashed, or how, changes: old results are then simply never found. */
 const scheme = 1
@@ -10,7 +10,7 @@ export interface ContentKeyParts {
   modelVersion: string
   task: Task
   /** Only options that decide the result; not how it is written out. */
-  options: Readonly<Record<string, string | number | boolean>>
+  options: Params
   /** Exactly the string that is tokenized. Must be well-formed: lone surrogates have no UTF-8 form of their own. */
   input: string
 }

@@ -4,6 +4,7 @@ export {
   encodeCandidates,
   encodeError,
   encodeLabels,
+  encodeResult,
   encodeScore,
   encodeVector,
   type ItemResult,

@@ -5,6 +5,7 @@ import {
   encodeCandidates,
   encodeError,
   encodeLabels,
+  encodeResult,
   encodeScore,
   encodeVector,
   isErrorResult,
@@ -76,6 +77,17 @@ describe('item result bytes', () => {
     expect(decodeResult(bytes)).toEqual({ kind: 'candidates', candidates })
     expect(isVectorResult(bytes) || isErrorResult(bytes)).toBe(false)
     expect(isResult(bytes.subarray(0, bytes.length - 1))).toBe(false)
+  })
+
+  it('gives back any other value as it was', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const bytes = encodeResult({ kind: 'value', value })
+        expect(decodeResult(bytes)).toEqual({ kind: 'value', value: JSON.parse(JSON.stringify(value)) })
+        expect(isVectorResult(bytes) || isErrorResult(bytes)).toBe(false)
+        expect(isResult(bytes.subarray(0, bytes.length - 1))).toBe(false)
+      }),
+    )
   })
 
   it('refuses to name more or fewer scores than there are', () => {

@@ -7,6 +7,7 @@
  * - 2, labels: `count` float32 LE scores, then their names to the end, a UTF-8 JSON array of strings
  * - 3, score: one float32 LE value
  * - 4, candidates: `count` bytes of UTF-8 JSON, an array of `Candidate`s, best first
+ * - 5, value: `count` bytes of UTF-8 JSON, written out as it is
  * So a result says what it is: whoever writes it out needs neither the model nor its facts, which may be others by then.
  */
 import { endianness } from 'node:os'
@@ -16,16 +17,36 @@ export type ItemResult =
   | { kind: 'vector'; values: Float32Array }
   | { kind: 'error'; error: ItemError }
   /** A score of every label, in the model's own order. */
-  | { kind: 'labels'; labels: string[]; scores: Float32Array }
+  | { kind: 'labels'; labels: readonly string[]; scores: Float32Array }
   | { kind: 'score'; score: number }
-  | { kind: 'candidates'; candidates: Candidate[] }
+  | { kind: 'candidates'; candidates: readonly Candidate[] }
+  /** What a task makes of an item whose result is no row of numbers. */
+  | { kind: 'value'; value: unknown }
 
 const headerBytes = 8
 const version = 1
-const kinds = { vector: 0, error: 1, labels: 2, score: 3, candidates: 4 } as const
+const kinds = { vector: 0, error: 1, labels: 2, score: 3, candidates: 4, value: 5 } as const
 
 if (endianness() !== 'LE')
   throw new Error('Millrace stores float32 as the machine holds it: little-endian only')
+
+/** @throws Error where names and scores are not equally many */
+export function encodeResult(result: ItemResult): Buffer {
+  switch (result.kind) {
+    case 'vector':
+      return encodeVector(result.values)
+    case 'error':
+      return encodeError(result.error)
+    case 'labels':
+      return encodeLabels(result.labels, result.scores)
+    case 'score':
+      return encodeScore(result.score)
+    case 'candidates':
+      return encodeCandidates(result.candidates)
+    case 'value':
+      return jsonBytes(kinds.value, result.value)
+  }
+}
 
 export function encodeVector(values: Float32Array): Buffer {
   const bytes = header(kinds.vector, values.length, values.byteLength)
@@ -81,6 +102,8 @@ export function decodeResult(bytes: Buffer): ItemResult {
         kind: 'candidates',
         candidates: JSON.parse(bytes.toString('utf8', headerBytes)) as Candidate[],
       }
+    case kinds.value:
+      return { kind: 'value', value: JSON.parse(bytes.toString('utf8', headerBytes)) }
     default:
       return { kind: 'error', error: JSON.parse(bytes.toString('utf8', headerBytes)) as ItemError }
   }
@@ -138,7 +161,7 @@ function checkedCount(bytes: Buffer): number {
 
 function isWhole(kind: number | undefined, count: number, payload: number): boolean {
   if (kind === kinds.vector) return payload === count * 4
-  if (kind === kinds.error || kind === kinds.candidates) return payload === count
+  if (kind === kinds.error || kind === kinds.candidates || kind === kinds.value) return payload === count
   // The names end the bytes: a JSON array has two at least.
   if (kind === kinds.labels) return payload >= count * 4 + 2
   return kind === kinds.score && count === 1 && payload === 4

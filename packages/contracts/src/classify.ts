@@ -3,7 +3,7 @@
  * the numbers of `probs` have no names, with text-embeddings-inference's list of labels by score (`labels`) beside it.
  */
 import { z } from 'zod'
-import { labelScoreSchema } from './job.js'
+import { labelScoreSchema } from './tasks/index.js'
 
 const textsSchema = z
   .custom<string | string[]>(isTexts, { error: 'give a string or an array of strings' })

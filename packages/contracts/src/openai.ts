@@ -1,7 +1,7 @@
 /** OpenAI's embeddings route as it travels over HTTP, for programs that were written against OpenAI. */
 import { z } from 'zod'
-import { embeddingSchema, encodings } from './job.js'
 import { errorCodeSchema } from './problem.js'
+import { embeddingSchema, encodings } from './tasks/index.js'
 
 /** Token ids are those of the model's own tokenizer. */
 export type EmbeddingsInput = string | string[] | number[] | number[][]

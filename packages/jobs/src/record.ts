@@ -8,6 +8,7 @@ import {
   type JobStatus,
   jobStatuses,
   type Metadata,
+  type Params,
   type Webhook,
 } from '@millrace/contracts'
 
@@ -23,6 +24,8 @@ export interface JobIdentity {
   /** Whether the client gave `input` (one result) or `inputs` (an array). */
   single: boolean
   truncate: boolean
+  /** What else decides a result, by the task's own names; absent: nothing does. */
+  params?: Params
   /** How results are written out; none of it decides one. Absent: all labels, and a score between 0 and 1. */
   encoding: 'float' | 'base64'
   topK?: number

@@ -4,14 +4,36 @@
  *
  * An engine module exports `createEngine: CreateEngine`. Every engine passes engine-conformance.ts.
  */
-import type { Task } from '@millrace/contracts'
+import type { Device, Params, Task } from '@millrace/contracts'
 import type { Activation } from './activation.js'
 
-/** One input, ready for the model: token ids with the special tokens. Its cost is `ids.length`. */
-export interface EncodedItem {
+/** One sequence of token ids, special tokens included. */
+export interface Sequence {
   readonly ids: Int32Array
   /** Of two texts read together: ids from this place on have the token type 1. Absent: all have type 0. */
   readonly typeOneFrom?: number
+}
+
+/** One input, ready for the model. */
+export interface EncodedItem extends Sequence {
+  /** What it costs, in tokens. Absent: `ids.length`. */
+  readonly cost?: number
+  /** What else the engine of its task needs. */
+  readonly extra?: ItemExtra
+}
+
+/** Travels to the model process as it is, so it is kept small or in one typed array. */
+export interface ItemExtra {
+  /** Options that decide the result. */
+  readonly params?: Params
+  /** Sequences that belong to this item beside `ids`, such as one for each further label. */
+  readonly more?: readonly Sequence[]
+  /** A file, such as an image, not decoded. */
+  readonly bytes?: Uint8Array
+}
+
+export function costOf(item: EncodedItem): number {
+  return item.cost ?? item.ids.length
 }
 
 export const poolingModes = ['cls', 'max', 'mean', 'mean_sqrt_len', 'lasttoken'] as const
@@ -42,14 +64,16 @@ export interface EngineSpec {
   readonly task: Task
   readonly output: OutputRule
   readonly padTokenId: number
-  /** Intra-op threads. */
+  /** Where the forward pass runs. An engine that cannot run it there fails to load; it never takes another device. */
+  readonly device: Device
+  /** Intra-op threads, on the CPU. */
   readonly threads: number
   /** Meant for one particular engine; the others ignore it. */
   readonly options: Readonly<Record<string, string | number | boolean>>
 }
 
 export interface EngineFacts {
-  /** Length of every vector. */
+  /** Length of every vector; 0 where they vary. */
   readonly dimensions: number
 }
 

@@ -4,31 +4,28 @@
  */
 import { createRequire } from 'node:module'
 import { basename } from 'node:path'
-import type { ModelFacts, Task } from '@millrace/contracts'
-import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
-import { downloadModel } from './download-model.js'
+import type { Device, ModelFacts } from '@millrace/contracts'
+import type { TextTokenizer } from '@millrace/tokenizer'
 import type { EncodedItem, EngineSpec } from './engine.js'
 import type { ModelEvent } from './events.js'
-import { findModelFiles } from './model-files.js'
-import { type ModelHead, readHead } from './model-head.js'
+import type { KnownFiles } from './known-files.js'
 import { ModelProcess } from './model-process.js'
-import { digestFiles, modelVersion } from './model-version.js'
+import { modelVersion } from './model-version.js'
 import type { BatchOutcome } from './open-batch.js'
+import { checkPinned } from './pinned-digest.js'
 import { ProcessPool } from './process-pool.js'
+import { type ModelPlace, readModel } from './read-model.js'
 import { probeDifference, toleratedDifference } from './self-test.js'
 import { type StartOn, startMapped } from './start-mapped.js'
+import type { ModelInput, TaskResult } from './tasks/index.js'
 
-export interface LoadModelOptions {
-  readonly alias: string
-  readonly task: Task
-  readonly dtype: string
-  /** A local folder; or else `hub`. */
-  readonly dir?: string | null
-  /** Downloaded into `dataDir` unless it is there. */
-  readonly hub?: { readonly id: string; readonly revision: string } | null
-  readonly dataDir: string
+export interface LoadModelOptions extends ModelPlace {
+  /** What its files must be, checked before anything is run: `sha256:` and 64 digits (see `digestModel`). */
+  readonly digest?: string | null | undefined
   readonly processes: number
-  /** Intra-op threads of each process. */
+  /** Default `cpu`. */
+  readonly device?: Device
+  /** Intra-op threads of each process, on the CPU. */
   readonly threads: number
   readonly batchTimeoutMs: number
   readonly loadTimeoutMs?: number
@@ -49,71 +46,91 @@ export interface LoadedModel {
   readonly slots: number
   /** 1 where company changes answers; no limit otherwise. */
   readonly maxBatchItems: number | undefined
+  /** An item of this task that holds `text`: to try the model with. */
+  probe(text: string): EncodedItem
+  /** What a forward pass needs of an input. @throws MillraceError for what this model cannot take */
+  encode(input: ModelInput): EncodedItem
   /**
    * Outcomes in the order of the batch; never rejects for what an input does.
    * @throws MillraceError `shutting_down` after close; Error when no model process can be started any more
    */
   runBatch(batch: readonly EncodedItem[]): Promise<BatchOutcome>
+  /** What the numbers that `runBatch` gave for an item mean. */
+  resultOf(output: Float32Array, item: EncodedItem, input: ModelInput): TaskResult
   /** Model processes that are up now. */
   pids(): number[]
   /** Lets the batches in hand finish within `limitMs` (default: the batch time limit), with `force` not at all. Twice is fine. */
   close(options?: { force?: boolean; limitMs?: number }): Promise<void>
 }
 
-/** @throws Error that says what is missing, broken or refused; nothing is left running then */
+/**
+ * @throws ModelDigestError where the files are not those that are pinned
+ * @throws Error that says what is missing, broken or refused; nothing is left running then
+ */
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
-  const { dir, source, revision } = await locate(options, on)
-  const head = await readHead(dir, options.task)
-  const files = await findModelFiles(dir, options.dtype, {
+  const device = options.device ?? 'cpu'
+  const { dir, source, revision, task, files } = await readModel(options, {
     onnx: options.engineModule === undefined,
-    poolingFile: head.poolingFile,
+    on,
   })
-  const tokenizer = await loadTextTokenizer(dir, options.task)
-  const output = head.outputFor(tokenizer)
-  const engineModule = options.engineModule ?? builtInEngine(head.engine)
+  const { alias, dtype, digest: pinned, dataDir } = options
+  if (pinned != null) await checkPinned({ alias, dir, dtype, pinned, files: files.digests, dataDir })
+  const { tokenizer, output } = task
+  const engineModule = options.engineModule ?? builtInEngine(task.engine)
   const spec: EngineSpec = {
     dir,
     dtype: options.dtype,
     task: options.task,
     output,
     padTokenId: tokenizer.padTokenId,
+    device,
     threads: options.threads,
     options: options.engineOptions ?? {},
   }
   const { batchTimeoutMs, loadTimeoutMs = 120_000 } = options
-  const digests = await digestFiles(dir, files)
-  const start: StartOn = (wanted, signal) =>
-    ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
-  // Another's engine may have no file that could be mapped.
-  const mapped = options.mappedWeights === true && options.engineModule === undefined
-  const preparing = { engineModule, spec, files: digests, dataDir: options.dataDir, limitMs: loadTimeoutMs }
+  const start: StartOn = (wanted, signal) => {
+    const started = () =>
+      ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
+    // The prepared file is a copy under the digests of what it was made of.
+    return wanted.prepared === undefined ? startUnchanged(files, started) : started()
+  }
+  // Another's engine may have no file that could be mapped, and weights on a GPU are in its own memory.
+  const mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
+  const preparing = { engineModule, spec, files, dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
     startAttempts: 3,
     backoffMs: (attempt) => Math.min(1000, 10 * 2 ** attempt),
     start: mapped ? await startMapped(preparing, start, on) : (signal) => start(spec, signal),
     on,
+  }).catch((error: unknown) => {
+    throw device === 'cpu' ? error : new Error(deviceRefusal(options.alias, device, error), { cause: error })
   })
   try {
-    const difference = await probeDifference(pool, tokenizer, options.task, head.continuous)
+    // Tokenizer and settings, too, were read of what was digested.
+    await files.assertUnchanged()
+    const difference = await probeDifference(pool, task)
     const mode = difference > toleratedDifference ? 'one_at_a_time' : 'batched'
     on({ type: 'self-test', difference, mode })
     if (mode === 'one_at_a_time') {
       if (options.strictBatching) throw new Error(refusal(options.alias, difference))
       pool.limitItems(1)
     }
+    const loaded = task.loaded(pool.facts?.dimensions ?? 0)
     const facts: ModelFacts = {
-      ...head.factsOf(pool.facts?.dimensions ?? 0, tokenizer),
+      ...loaded.facts,
       version: modelVersion({
         source,
         revision,
         dtype: options.dtype,
+        device,
         output,
         engine: basename(engineModule).replace(/\.[a-z]+$/, ''),
-        files: digests,
+        files: files.digests,
       }),
       dtype: options.dtype,
+      device,
       max_tokens: tokenizer.maxTokens,
       batching: { mode, probe_difference: difference },
     }
@@ -122,7 +139,10 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       tokenizer,
       slots: pool.slots,
       maxBatchItems: mode === 'one_at_a_time' ? 1 : undefined,
+      probe: (text) => task.encode(task.probe(text)),
+      encode: (input) => task.encode(input),
       runBatch: (batch) => pool.run(batch),
+      resultOf: (output, item, input) => loaded.resultOf(output, item, input),
       pids: () => pool.pids(),
       close: ({ force = false, limitMs = batchTimeoutMs } = {}) => pool.close({ force, limitMs }),
     }
@@ -133,17 +153,21 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
 }
 
 /** Path of an engine of this package, to be given as `engineModule`. */
-export function builtInEngine(name: ModelHead['engine'] | 'fake'): string {
+export function builtInEngine(name: string): string {
   return createRequire(import.meta.url).resolve(`@millrace/model/engines/${name}`)
 }
 
-async function locate(
-  { alias, dir, hub, dataDir, dtype }: LoadModelOptions,
-  on: (event: ModelEvent) => void,
-): Promise<{ dir: string; source: string; revision: string }> {
-  if (dir != null) return { dir, source: 'local', revision: '' }
-  if (hub == null) throw new Error(`The model '${alias}' names neither a folder nor a hub id`)
-  return { dir: await downloadModel({ ...hub, dtype, dataDir, on }), source: hub.id, revision: hub.revision }
+/** What a process has loaded is what was digested: looked at before, to say why not, and after, to be sure. */
+async function startUnchanged(files: KnownFiles, start: () => Promise<ModelProcess>): Promise<ModelProcess> {
+  await files.assertUnchanged()
+  const process = await start()
+  try {
+    await files.assertUnchanged()
+    return process
+  } catch (error) {
+    process.kill()
+    throw error
+  }
 }
 
 function refusal(alias: string, difference: number): string {
@@ -151,6 +175,11 @@ function refusal(alias: string, difference: number): string {
     `The model '${alias}' gives a text another result in a batch than alone (difference ${difference}); ` +
     'strict batching refuses it. Use another dtype, or allow it to run one item at a time.'
   )
+}
+
+function deviceRefusal(alias: string, device: Device, cause: unknown): string {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return `The model '${alias}' is to run on '${device}' (\`device\` in millrace.json, or MODEL_DEVICE). ${why}`
 }
 
 /** A listener that throws must not disturb the model. */

@@ -74,7 +74,7 @@ async function run(message: Extract<ToModelProcess, { type: 'run' }>): Promise<F
     const predictMs = performance.now() - started
     if (vectors.length !== lengths.length)
       throw new Error(`${vectors.length} vectors for ${lengths.length} items`)
-    return { type: 'result', batchId, vectors: packVectors(vectors, facts.dimensions), predictMs }
+    return { type: 'result', batchId, ...packVectors(vectors, facts.dimensions), predictMs }
   } catch (error) {
     return { type: 'batch-failed', batchId, message: describe(error) }
   }

@@ -213,7 +213,7 @@ export class ModelProcess {
         this.#loading?.reject(new Error(`The model cannot be loaded: ${message.message}`))
         return
       case 'result': {
-        const vectors = unpackVectors(message.vectors, this.#facts.dimensions)
+        const vectors = unpackVectors(message)
         this.#take(message.batchId)?.resolve({ vectors, predictMs: message.predictMs })
         return
       }

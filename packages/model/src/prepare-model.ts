@@ -11,6 +11,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { childEnvironment } from './child-environment.js'
 import type { EngineSpec } from './engine.js'
 import { graphOptimization } from './engines/transformers-session.js'
+import type { KnownFiles } from './known-files.js'
 import { oneWriter } from './one-writer.js'
 import { type FromPrepare, noteFile, type PreparedNote, type ToPrepare } from './prepare-messages.js'
 import { cpuTraits, preparedKey, runtimeVersion } from './prepared-key.js'
@@ -19,8 +20,8 @@ import { readUnfit, unfitWords, writeUnfit } from './unfit-note.js'
 export interface PrepareModelOptions {
   readonly engineModule: string
   readonly spec: EngineSpec
-  /** SHA-256 of each file of the model. */
-  readonly files: ReadonlyMap<string, string>
+  /** Of the model. */
+  readonly files: Pick<KnownFiles, 'digests' | 'assertUnchanged'>
   readonly dataDir: string
   /** Of preparing, and of waiting for another who prepares. */
   readonly limitMs: number
@@ -42,7 +43,7 @@ export async function prepareModel(options: PrepareModelOptions): Promise<Prepar
   const { engineModule, spec, files, dataDir, limitMs } = options
   const runtime = await runtimeVersion()
   const key = preparedKey({
-    files,
+    files: files.digests,
     dtype: spec.dtype,
     engine: basename(engineModule),
     runtime,
@@ -61,7 +62,7 @@ export async function prepareModel(options: PrepareModelOptions): Promise<Prepar
     waitMs: limitMs,
     done: async () => (await readPrepared(dir)) !== undefined || (await readUnfit(dir)) !== undefined,
     work: async () => {
-      const unfit = await write(dir, { engineModule, spec }, limitMs)
+      const unfit = await write(dir, { engineModule, spec }, limitMs, files)
       if (unfit === undefined) written = true
       else await writeUnfit(dir, { why: unfit, runtime, foundAt: new Date().toISOString() })
     },
@@ -82,12 +83,15 @@ async function write(
   dir: string,
   order: Omit<ToPrepare, 'into'>,
   limitMs: number,
+  files: PrepareModelOptions['files'],
 ): Promise<string | undefined> {
   const into = `${dir}.${randomUUID()}.tmp`
   try {
     await removeAbandoned(dir)
     await mkdir(into)
     const unfit = await runChild({ ...order, into }, limitMs)
+    // Its name says which files it was made of; so does the name of a verdict.
+    await files.assertUnchanged()
     if (unfit !== undefined) return unfit
     // Looked at once more: a writer whose lock was taken away while it stood still may be done now.
     if ((await readPrepared(dir)) !== undefined) return undefined

@@ -2,10 +2,9 @@
  * Does company change an answer? Dynamically quantised models scale activations over the whole batch, so a text gets
  * another result beside other texts, and a shared cache would freeze whichever came first. Asked at every load.
  */
-import type { Task } from '@millrace/contracts'
-import { type TextTokenizer, writePair } from '@millrace/tokenizer'
 import type { EncodedItem } from './engine.js'
 import type { ProcessPool } from './process-pool.js'
+import type { ModelTask } from './tasks/index.js'
 
 /** Above this a model runs one item at a time. Plain rounding stays below 1e-5. */
 export const toleratedDifference = 1e-4
@@ -20,18 +19,14 @@ const probes = [
 ]
 
 /**
- * @param continuous how many first values of a vector are compared: those that rounding alone changes by little
  * @returns the largest difference of any value between a probe's result alone and in a batch of all probes
  * @throws Error when a probe cannot be computed
  */
 export async function probeDifference(
   pool: ProcessPool,
-  tokenizer: TextTokenizer,
-  task: Task,
-  continuous = (dimensions: number): number => dimensions,
+  { probe, encode, continuous = (length) => length }: Pick<ModelTask, 'probe' | 'encode' | 'continuous'>,
 ): Promise<number> {
-  const inputs = probes.map((probe) => probeInput(probe, task, tokenizer))
-  const items = inputs.map((input) => tokenizer.encode(input, { truncate: true }))
+  const items = probes.map((text) => encode(probe(text)))
   const together = await vectors(pool, items)
   let difference = 0
   for (const [index, item] of items.entries()) {
@@ -43,12 +38,6 @@ export async function probeDifference(
     )
   }
   return difference
-}
-
-function probeInput(probe: string, task: Task, { mask }: TextTokenizer): string {
-  if (task === 'rerank') return writePair({ first: sentence, second: probe })
-  // In front, where truncation never cuts.
-  return mask === undefined ? probe : `${mask.text} ${probe}`
 }
 
 async function vectors(pool: ProcessPool, items: readonly EncodedItem[]): Promise<Float32Array[]> {

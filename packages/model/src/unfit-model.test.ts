@@ -18,6 +18,7 @@ vi.setConfig({ testTimeout: 60_000 })
 const spec: EngineSpec = {
   dir: fileURLToPath(new URL('../../../models/fixtures/tiny-classifier', import.meta.url)),
   dtype: 'fp32',
+  device: 'cpu',
   task: 'text-classification',
   output: { kind: 'scores', activation: 'softmax' },
   padTokenId: 0,
@@ -30,6 +31,11 @@ beforeEach(() => {
   dataDir = mkdtempSync(join(tmpdir(), 'millrace-unfit-'))
 })
 afterEach(() => rmSync(dataDir, { recursive: true, force: true }))
+
+/** One file, which stays as it is. @param digest of it */
+function filesOf(digest: string): PrepareModelOptions['files'] {
+  return { digests: new Map([['model', digest]]), assertUnchanged: async () => {} }
+}
 
 /** @param body of an engine's class; `this.spec` is its spec */
 function engine(body: string): PrepareModelOptions {
@@ -45,7 +51,7 @@ function engine(body: string): PrepareModelOptions {
     }
     export const createEngine = (spec) => new Made(spec)`
   writeFileSync(engineModule, code)
-  return { engineModule, spec, files: new Map([['model', 'a']]), dataDir, limitMs: 50_000 }
+  return { engineModule, spec, files: filesOf('a'), dataDir, limitMs: 50_000 }
 }
 
 const made = () => readFileSync(join(dataDir, 'made'), 'utf8').length
@@ -78,10 +84,20 @@ it('without its verdict, or as another file, it is tried again', async () => {
   await expect(prepareModel(options)).rejects.toThrow()
   const mended = engine('')
   await expect(prepareModel(mended)).rejects.toThrow('not tried again')
-  await expect(prepareModel({ ...mended, files: new Map([['model', 'b']]) })).resolves.toBeDefined()
+  await expect(prepareModel({ ...mended, files: filesOf('b') })).resolves.toBeDefined()
   const [verdict = ''] = readdirSync(join(dataDir, 'prepared')).filter((name) => name.endsWith(unfitSuffix))
   rmSync(join(dataDir, 'prepared', verdict))
   await expect(prepareModel(mended)).resolves.toMatchObject({ found: false })
+})
+
+it('files that changed meanwhile leave no verdict: it would be of other files than its name says', async () => {
+  const changed = async () => {
+    throw new Error('model changed')
+  }
+  const options = engine(answersOtherwise)
+  const files = { ...options.files, assertUnchanged: changed }
+  await expect(prepareModel({ ...options, files })).rejects.toThrow('model changed')
+  expect(readdirSync(join(dataDir, 'prepared'))).toEqual([])
 })
 
 it('an engine that fails at its plain file is no verdict: the next start tries again', async () => {

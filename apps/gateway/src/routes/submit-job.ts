@@ -79,6 +79,7 @@ export const submitJobRoute = createRoute({
       'rate_limited',
       'queue_full',
       'queue_memory',
+      'no_worker',
       'queue_unavailable',
     ),
   },
@@ -128,8 +129,7 @@ async function checkedRequest(
   const model = modelOf(config, body.model)
   const options = submitOptions(body.options, model.task)
   const tokenizer = context.tokenizers.get(body.model)
-  const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
-  const { inputs, single } = await jobInputs(body, model.task, tokenizer, limits)
+  const { inputs, single } = await jobInputs(body, model.task, tokenizer, model.limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)
   await chargeInputs(c, inputs, tokenizer, context)
   const tenant = c.get('tenant').name

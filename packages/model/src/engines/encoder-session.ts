@@ -6,21 +6,31 @@
 import { join } from 'node:path'
 import type { EngineSpec } from '../engine.js'
 import { onnxFileOf } from '../model-files.js'
-import { type LoadedSession, onnxRuntime, sessionOptions } from './transformers-session.js'
+import {
+  type LoadedSession,
+  loadedOn,
+  type OnnxRuntime,
+  onnxRuntime,
+  sessionOptions,
+} from './transformers-session.js'
 
 /**
  * @param outputs names the wanted output may have: the first that the graph has is taken, and no other is computed
- * @throws Error when the graph cannot be loaded, or has none of these outputs
+ * @throws Error when the graph cannot be loaded on its device, see `loadedOn`, or has none of these outputs
  */
-export async function loadEncoder(spec: EngineSpec, outputs: readonly string[]): Promise<LoadedSession> {
-  const { InferenceSession, Tensor } = onnxRuntime()
+export async function loadEncoder(
+  spec: EngineSpec,
+  outputs: readonly string[],
+  { InferenceSession, Tensor }: Pick<OnnxRuntime, 'InferenceSession' | 'Tensor'> = onnxRuntime(),
+): Promise<LoadedSession> {
   // What was prepared has its weights beside the graph, by a name in the graph; so has what came in several files.
-  const session = await InferenceSession.create(join(spec.prepared ?? spec.dir, onnxFileOf(spec.dtype)), {
+  const loading = InferenceSession.create(join(spec.prepared ?? spec.dir, onnxFileOf(spec.dtype)), {
     ...sessionOptions(spec.threads),
-    executionProviders: ['cpu'],
+    executionProviders: [spec.device],
     // What goes wrong is thrown. Warnings are about the graph, and nobody here could act on them.
     logSeverityLevel: 3,
   })
+  const session = await loadedOn(spec.device, loading)
   const known = new Set(session.inputNames)
   const name = outputs.find((one) => session.outputNames.includes(one))
   if (name === undefined) {

@@ -21,6 +21,7 @@ it.runIf(process.platform === 'linux')(
     const spec = {
       dir: fileURLToPath(new URL('../../../../models/all-MiniLM-L6-v2', import.meta.url)),
       dtype: 'q8',
+      device: 'cpu',
       task: 'feature-extraction',
       output: { kind: 'pooled', pooling: { mode: 'mean', normalize: true } },
       padTokenId: 0,

@@ -4,8 +4,10 @@
  */
 import { createRequire, Module } from 'node:module'
 import { basename } from 'node:path'
+import type { Device } from '@millrace/contracts'
 import type { EngineSpec } from '../engine.js'
 import type { PaddedBatch } from '../padded-batch.js'
+import { deviceFault, thisMachine } from './device-fault.js'
 
 type Transformers = typeof import('@huggingface/transformers')
 
@@ -76,7 +78,10 @@ export function sessionOptions(threads: number) {
   } as const
 }
 
-type OnnxRuntime = typeof import('onnxruntime-common')
+export type OnnxRuntime = typeof import('onnxruntime-common') & {
+  /** Added by onnxruntime-node: what this build could use, installed or not. */
+  listSupportedBackends(): { name: string }[]
+}
 
 /** The very copy that transformers.js loads: a saved file must suit its version. */
 export function onnxRuntime(): OnnxRuntime {
@@ -113,20 +118,34 @@ export async function saveOptimized(
   await session.release()
 }
 
+/** @throws Error when the model cannot be loaded on its device, and then says what the machine has */
+export async function loadedOn<T>(device: Device, loading: Promise<T>): Promise<T> {
+  try {
+    return await loading
+  } catch (error) {
+    if (device === 'cpu') throw error
+    const backends = onnxRuntime().listSupportedBackends()
+    const said = error instanceof Error ? error.message : String(error)
+    throw deviceFault(device, thisMachine(backends.map(({ name }) => name)), said)
+  }
+}
+
+/** @throws Error when the model cannot be loaded on its device, see `loadedOn` */
 export async function loadSession(
   transformers: Transformers,
   spec: EngineSpec,
   { head, outputs: names }: WantedOutput,
 ): Promise<LoadedSession> {
   const { Tensor } = transformers
-  const model = await transformers[head].from_pretrained(spec.prepared ?? spec.dir, {
+  const loading = transformers[head].from_pretrained(spec.prepared ?? spec.dir, {
     dtype: spec.dtype as Dtype,
-    device: 'cpu',
+    device: spec.device,
     local_files_only: true,
     session_options: sessionOptions(spec.threads),
     // What was prepared has its weights beside the graph, by a name in the graph, whatever config.json says.
     ...(spec.prepared === undefined ? {} : { use_external_data_format: false }),
   })
+  const model = await loadedOn(spec.device, loading)
   const wanted = new Set<string>(model.sessions.model?.inputNames ?? [])
   return {
     async run({ ids, mask, types, dims }) {

@@ -1,7 +1,7 @@
 /** Scored tokens as the candidates of a masked text, written as transformers' FillMaskPipeline writes them. */
 import { type Candidate, shortFloat } from '@millrace/contracts'
-import type { ScoredToken } from '@millrace/model'
 import type { TextTokenizer } from '@millrace/tokenizer'
+import type { ScoredToken } from '../candidates.js'
 
 /** @param ids of the text, special tokens and its one mask included */
 export function candidatesOf(

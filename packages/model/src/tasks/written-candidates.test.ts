@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url'
 import type { Candidate } from '@millrace/contracts'
 import { loadTextTokenizer } from '@millrace/tokenizer'
 import { expect, test } from 'vitest'
-import { candidatesOf } from './candidates.js'
+import { candidatesOf } from './written-candidates.js'
 
-const dir = fileURLToPath(new URL('../../../models/fixtures/tiny-filler', import.meta.url))
+const dir = fileURLToPath(new URL('../../../../models/fixtures/tiny-filler', import.meta.url))
 const tokenizer = await loadTextTokenizer(dir, 'fill-mask')
 const { items } = JSON.parse(readFileSync(`${dir}/reference.json`, 'utf8')) as {
   items: { input_ids: number[]; candidates: Candidate[] }[]

@@ -1,0 +1,40 @@
+/** All tasks, by name. Another task begins with its file in this folder and its line in each list here. */
+import { z } from 'zod'
+import { embeddingSchema, featureExtraction, featureExtractionFacts } from './feature-extraction.js'
+import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
+import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
+import type { TaskContract } from './task-contract.js'
+import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
+
+export const taskContracts = {
+  'feature-extraction': featureExtraction,
+  'text-classification': textClassification,
+  rerank: rerankPair,
+  'fill-mask': fillMask,
+} as const satisfies Record<string, TaskContract>
+
+export type Task = keyof typeof taskContracts
+export const tasks = Object.keys(taskContracts) as [Task, ...Task[]]
+
+/** What a result of one item may be, and of which task. */
+export const taskOutputs = {
+  'feature-extraction: an embedding': embeddingSchema,
+  'text-classification: labels, best first': z.array(labelScoreSchema),
+  'rerank: a score': scoreSchema,
+  'fill-mask: candidates, best first': z.array(candidateSchema),
+} as const
+
+/** What a loaded model says of itself. */
+export const taskFacts = [
+  featureExtractionFacts,
+  textClassificationFacts,
+  rerankFacts,
+  fillMaskFacts,
+] as const
+
+export * from './common-facts.js'
+export * from './feature-extraction.js'
+export * from './fill-mask.js'
+export * from './rerank-pair.js'
+export * from './task-contract.js'
+export * from './text-classification.js'

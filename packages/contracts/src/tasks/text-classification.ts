@@ -1,0 +1,21 @@
+/** text-classification: a text becomes a score for each label of the model. */
+import { z } from 'zod'
+import { commonFacts } from './common-facts.js'
+import type { TaskContract } from './task-contract.js'
+
+export const textClassification = {
+  input: 'text',
+  options: ['truncate', 'top_k'],
+  params: {},
+} as const satisfies TaskContract
+
+export const labelScoreSchema = z.object({ label: z.string(), score: z.number() }).meta({ id: 'LabelScore' })
+export type LabelScore = z.infer<typeof labelScoreSchema>
+
+export const textClassificationFacts = commonFacts.extend({
+  task: z.literal('text-classification'),
+  labels: z.array(z.string()).min(1).describe("In the model's own order"),
+  multi_label: z
+    .boolean()
+    .describe('Each label is scored by itself; otherwise the scores of all labels add up to 1'),
+})

@@ -1,0 +1,21 @@
+/** The task of a model, by name. */
+import type { Task } from '@millrace/contracts'
+import { openFeatureExtraction } from './feature-extraction.js'
+import { openFillMask } from './fill-mask.js'
+import type { ModelTask } from './model-task.js'
+import { openRerank } from './rerank.js'
+import { openTextClassification } from './text-classification.js'
+
+export type { LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
+
+const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
+  'feature-extraction': openFeatureExtraction,
+  'text-classification': openTextClassification,
+  rerank: openRerank,
+  'fill-mask': openFillMask,
+}
+
+/** @throws Error naming the file that is missing, broken or asks for something that is not supported */
+export function openTask(dir: string, task: Task): Promise<ModelTask> {
+  return openers[task](dir)
+}
