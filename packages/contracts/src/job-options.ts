@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { encodings } from './tasks/feature-extraction.js'
 import { type Task, taskContracts } from './tasks/index.js'
 import type { Params, ParamValue, TaskContract } from './tasks/task-contract.js'
+import { aggregationStrategies } from './tasks/token-classification.js'
 
 export const jobOptionsSchema = z
   .strictObject({
@@ -25,6 +26,12 @@ export const jobOptionsSchema = z
       .boolean()
       .optional()
       .describe("rerank: the model's own number instead of its sigmoid, which lies between 0 and 1"),
+    aggregation_strategy: z
+      .enum(aggregationStrategies)
+      .optional()
+      .describe(
+        'token-classification: how tokens are put together to entities; `simple` by default, `none` gives each token',
+      ),
   })
   .meta({ id: 'JobOptions' })
 export type JobOptions = z.infer<typeof jobOptionsSchema>

@@ -120,6 +120,14 @@ export const submitExamples = {
     summary: 'A text with a mask, for a fill-mask model: the output is the best candidates for its place',
     value: { model: 'tiny-filler', input: 'The mill stands by the [MASK].', options: { top_k: 2 } },
   },
+  entities: {
+    summary: 'A text, for a token-classification model: the output is what it names, with the places',
+    value: {
+      model: 'tiny-tagger',
+      input: 'The mill stands by the river.',
+      options: { aggregation_strategy: 'first' },
+    },
+  },
   careful: {
     summary: 'Work that may wait, but not for ever, with words of your own',
     value: {

@@ -5,12 +5,19 @@ import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
 import type { TaskContract } from './task-contract.js'
 import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
+import {
+  entitySchema,
+  taggedTokenSchema,
+  tokenClassification,
+  tokenClassificationFacts,
+} from './token-classification.js'
 
 export const taskContracts = {
   'feature-extraction': featureExtraction,
   'text-classification': textClassification,
   rerank: rerankPair,
   'fill-mask': fillMask,
+  'token-classification': tokenClassification,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
@@ -22,6 +29,10 @@ export const taskOutputs = {
   'text-classification: labels, best first': z.array(labelScoreSchema),
   'rerank: a score': scoreSchema,
   'fill-mask: candidates, best first': z.array(candidateSchema),
+  'token-classification: entities, in the order of the text': z.union([
+    z.array(entitySchema),
+    z.array(taggedTokenSchema),
+  ]),
 } as const
 
 /** What a loaded model says of itself. */
@@ -30,6 +41,7 @@ export const taskFacts = [
   textClassificationFacts,
   rerankFacts,
   fillMaskFacts,
+  tokenClassificationFacts,
 ] as const
 
 export * from './common-facts.js'
@@ -38,3 +50,4 @@ export * from './fill-mask.js'
 export * from './rerank-pair.js'
 export * from './task-contract.js'
 export * from './text-classification.js'
+export * from './token-classification.js'

@@ -5,6 +5,7 @@ import { openFillMask } from './fill-mask.js'
 import type { ModelTask } from './model-task.js'
 import { openRerank } from './rerank.js'
 import { openTextClassification } from './text-classification.js'
+import { openTokenClassification } from './token-classification.js'
 
 export type { LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
 
@@ -13,6 +14,7 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'text-classification': openTextClassification,
   rerank: openRerank,
   'fill-mask': openFillMask,
+  'token-classification': openTokenClassification,
 }
 
 /** @throws Error naming the file that is missing, broken or asks for something that is not supported */

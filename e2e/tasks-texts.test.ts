@@ -1,0 +1,126 @@
+/** Entities, answers and labels of one's own on a fleet of real processes, against what transformers' pipelines give. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorCodes } from '@millrace/contracts'
+import { type Fleet, startFleet } from '@millrace/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { call, jobOf, post, problemOf, root } from './api.js'
+
+const tagger = 'tiny-tagger'
+const wait = { prefer: 'wait=30' }
+const referenceOf = (name: string) =>
+  JSON.parse(readFileSync(join(root, 'models/fixtures', name, 'reference.json'), 'utf8'))
+
+let fleet: Fleet
+beforeAll(async () => {
+  fleet = await startFleet({
+    root,
+    workers: 2,
+    env: {
+      MILLRACE_CONFIG: join(root, 'models/fixtures/millrace.json'),
+      MILLRACE_MODELS: [tagger].join(','),
+      MAX_ITEMS: '64',
+      MAX_INPUT_CHARS: '5000',
+    },
+  })
+})
+afterAll(() => fleet.stop())
+
+const done = async (body: object) => {
+  const answer = await post(fleet.url, body, wait)
+  const job = jobOf(answer)
+  expect(job).toMatchObject({ status: 'succeeded' })
+  return { output: job.output as unknown, job, cache: answer.headers.get('x-cache') }
+}
+
+/** Numbers within 1e-4, everything else exactly. */
+function expectLike(found: unknown, wanted: unknown): void {
+  if (typeof wanted === 'number' && !Number.isInteger(wanted)) {
+    expect(Math.abs((found as number) - wanted)).toBeLessThan(1e-4)
+  } else if (typeof wanted === 'object' && wanted !== null) {
+    expect(Object.keys(found as object)).toEqual(expect.arrayContaining(Object.keys(wanted)))
+    expect(Object.keys(found as object)).toHaveLength(Object.keys(wanted).length)
+    for (const [key, value] of Object.entries(wanted))
+      expectLike((found as Record<string, unknown>)[key], value)
+  } else {
+    expect(found).toEqual(wanted)
+  }
+}
+
+describe('a token-classification job', () => {
+  const { items } = referenceOf(tagger) as {
+    items: { text: string; truncate: boolean; entities: Record<string, unknown[]> }[]
+  }
+  const inputs = items.map(({ text }) => text)
+  const tagged = (options: object) => done({ model: tagger, inputs, options: { truncate: true, ...options } })
+
+  it.each(['simple', 'none', 'first', 'average', 'max'])('%s: the reference’s entities', async (strategy) => {
+    const { output } = await tagged({ aggregation_strategy: strategy })
+    expectLike(
+      output,
+      items.map(({ entities }) => entities[strategy]),
+    )
+  })
+
+  it('is known from then on, under the default’s name or none, and another strategy is another result', async () => {
+    const input = 'a mill of its own by the river'
+    const first = await done({ model: tagger, input })
+    expect(first.cache).toBe('miss')
+    const named = await done({ model: tagger, input, options: { aggregation_strategy: 'simple' } })
+    expect(named.cache).toBe('hit')
+    expect(named.output).toEqual(first.output)
+    expect((await done({ model: tagger, input, options: { aggregation_strategy: 'max' } })).cache).toBe(
+      'miss',
+    )
+  })
+
+  it('gives each text in a mixed batch what it gives it alone', async () => {
+    const fresh = inputs.slice(0, 8).map((text, i) => `${i} ${text}`)
+    const together = await done({ model: tagger, inputs: fresh, options: { truncate: true } })
+    // The same texts with white space behind them have the same tokens, and are other items for the cache.
+    for (const [i, text] of fresh.entries()) {
+      const alone = await done({ model: tagger, input: `${text} `, options: { truncate: true } })
+      expect(alone.cache).toBe('miss')
+      expectLike(alone.output, (together.output as unknown[])[i])
+    }
+  })
+})
+
+describe('bad input has its own code and path', () => {
+  const long = 'the river and the mill '.repeat(40)
+  const tag = { model: tagger, input: 'x' }
+  it.each([
+    ['a text too long', { ...tag, input: long }, 'input_too_long', 'input'],
+    ['a pair', { ...tag, input: { query: 'q', text: 't' } }, 'invalid_request', 'input'],
+    ['an empty text', { model: tagger, inputs: ['x', ''] }, 'empty_input', 'inputs[1]'],
+    [
+      'an unknown strategy',
+      { ...tag, options: { aggregation_strategy: 'most' } },
+      'invalid_request',
+      'options.aggregation_strategy',
+    ],
+    ['an option of another task', { ...tag, options: { top_k: 1 } }, 'invalid_request', 'options.top_k'],
+  ] as const)('%s: %s', async (_name, body, code, path) => {
+    const answer = await post(fleet.url, body)
+    const problem = problemOf(answer)
+    expect({ code: problem.code, path: problem.errors[0]?.path }).toEqual({ code, path })
+    expect(answer.status).toBe(errorCodes[code].status)
+  })
+})
+
+describe('what operators see', () => {
+  it('the task and the facts of each model', async () => {
+    const { body } = await call(fleet.url, '/v1/models')
+    const { data } = body as { data: { id: string }[] }
+    expect(data.find(({ id }) => id === tagger)).toMatchObject({
+      task: 'token-classification',
+      workers: 2,
+      facts: {
+        labels: referenceOf(tagger).labels,
+        places: true,
+        max_tokens: 64,
+        batching: { mode: 'batched' },
+      },
+    })
+  })
+})
