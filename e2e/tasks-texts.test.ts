@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { call, jobOf, post, problemOf, root } from './api.js'
 
 const tagger = 'tiny-tagger'
+const reader = 'tiny-reader'
 const wait = { prefer: 'wait=30' }
 const referenceOf = (name: string) =>
   JSON.parse(readFileSync(join(root, 'models/fixtures', name, 'reference.json'), 'utf8'))
@@ -18,7 +19,7 @@ beforeAll(async () => {
     workers: 2,
     env: {
       MILLRACE_CONFIG: join(root, 'models/fixtures/millrace.json'),
-      MILLRACE_MODELS: [tagger].join(','),
+      MILLRACE_MODELS: [tagger, reader].join(','),
       MAX_ITEMS: '64',
       MAX_INPUT_CHARS: '5000',
     },
@@ -86,9 +87,68 @@ describe('a token-classification job', () => {
   })
 })
 
+describe('a question-answering job', () => {
+  interface Item {
+    question: string
+    context: string
+    answers: { options: Record<string, unknown>; output: unknown }[]
+  }
+  const { items } = referenceOf(reader) as { items: Item[] }
+  const inputs = items.map(({ question, context }) => ({ question, context }))
+  /** Without the impossible spans, of score 0, with which the pipeline fills up. */
+  const likely = (output: unknown, many: boolean) => {
+    const listed = (Array.isArray(output) ? output : [output]) as { score: number }[]
+    return many ? listed.filter(({ score }) => score > 0) : listed[0]
+  }
+
+  it('gives the reference’s answers, of long contexts too, without truncate', async () => {
+    for (const [at, { options }] of items[0]?.answers.entries() ?? []) {
+      const { output } = await done({ model: reader, inputs, options })
+      const many = typeof options.top_k === 'number'
+      expectLike(
+        output,
+        items.map(({ answers }) => likely(answers[at]?.output, many)),
+      )
+    }
+  })
+
+  it('is known from then on, with the defaults by name or without, in whatever order the fields come', async () => {
+    const input = { question: 'What turns?', context: 'the stone turns with the wheel' }
+    const first = await done({ model: reader, input })
+    expect(first.cache).toBe('miss')
+    const options = { top_k: 1, max_answer_len: 15, handle_impossible_answer: false }
+    const turned = { context: input.context, question: input.question }
+    const named = await done({ model: reader, input: turned, options })
+    expect(named.cache).toBe('hit')
+    expect(named.output).toEqual(first.output)
+    for (const other of [{ top_k: 2 }, { max_answer_len: 1 }, { handle_impossible_answer: true }]) {
+      expect((await done({ model: reader, input, options: other })).cache).toBe('miss')
+    }
+  })
+
+  it('gives each context in a mixed batch what it gives it alone', async () => {
+    const fresh = inputs.map(({ question, context }, i) => ({ question, context: `${i} ${context}` }))
+    const together = await done({ model: reader, inputs: fresh })
+    for (const [i, { question, context }] of fresh.entries()) {
+      const alone = await done({ model: reader, input: { question, context: `${context} ` } })
+      expect(alone.cache).toBe('miss')
+      expectLike(alone.output, (together.output as unknown[])[i])
+    }
+  })
+
+  it('fails in the item whose question leaves no room for a long context', async () => {
+    const input = { question: 'the '.repeat(40), context: 'the river and the mill '.repeat(40) }
+    const job = jobOf(await post(fleet.url, { model: reader, input }, wait))
+    expect(job).toMatchObject({ status: 'failed', error: { code: 'input_too_long' } })
+    await done({ model: reader, input, options: { truncate: true } })
+  })
+})
+
 describe('bad input has its own code and path', () => {
   const long = 'the river and the mill '.repeat(40)
   const tag = { model: tagger, input: 'x' }
+  const input = { question: 'q', context: 'c' }
+  const ask = { model: reader, input }
   it.each([
     ['a text too long', { ...tag, input: long }, 'input_too_long', 'input'],
     ['a pair', { ...tag, input: { query: 'q', text: 't' } }, 'invalid_request', 'input'],
@@ -100,6 +160,51 @@ describe('bad input has its own code and path', () => {
       'options.aggregation_strategy',
     ],
     ['an option of another task', { ...tag, options: { top_k: 1 } }, 'invalid_request', 'options.top_k'],
+    ['a text for a reader', { model: reader, input: 'x' }, 'invalid_request', 'input'],
+    [
+      'a query for a reader',
+      { model: reader, inputs: [input, { query: 'q', text: 't' }] },
+      'invalid_request',
+      'inputs[1]',
+    ],
+    ['a question alone', { model: reader, inputs: [{ question: 'q' }] }, 'invalid_request', 'inputs[0]'],
+    [
+      'an empty question',
+      { model: reader, input: { ...input, question: '' } },
+      'empty_input',
+      'input.question',
+    ],
+    [
+      'an empty context',
+      { model: reader, inputs: [input, { ...input, context: '' }] },
+      'empty_input',
+      'inputs[1].context',
+    ],
+    [
+      'half a character',
+      { model: reader, input: { ...input, context: '\ud800' } },
+      'invalid_input',
+      'input.context',
+    ],
+    [
+      'too many characters',
+      { model: reader, input: { ...input, context: 'x'.repeat(5001) } },
+      'input_too_long',
+      'input.context',
+    ],
+    ['too many answers', { ...ask, options: { top_k: 21 } }, 'invalid_request', 'options.top_k'],
+    [
+      'no length of an answer',
+      { ...ask, options: { max_answer_len: 0 } },
+      'invalid_request',
+      'options.max_answer_len',
+    ],
+    [
+      'neither yes nor no',
+      { ...ask, options: { handle_impossible_answer: 1 } },
+      'invalid_request',
+      'options.handle_impossible_answer',
+    ],
   ] as const)('%s: %s', async (_name, body, code, path) => {
     const answer = await post(fleet.url, body)
     const problem = problemOf(answer)
@@ -112,6 +217,11 @@ describe('what operators see', () => {
   it('the task and the facts of each model', async () => {
     const { body } = await call(fleet.url, '/v1/models')
     const { data } = body as { data: { id: string }[] }
+    expect(data.find(({ id }) => id === reader)).toMatchObject({
+      task: 'question-answering',
+      workers: 2,
+      facts: { part_tokens: 64, batching: { mode: 'batched' } },
+    })
     expect(data.find(({ id }) => id === tagger)).toMatchObject({
       task: 'token-classification',
       workers: 2,

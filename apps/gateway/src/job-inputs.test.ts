@@ -14,7 +14,11 @@ const filler = await loadTextTokenizer(
   'fill-mask',
 )
 
-const tokenizers: Partial<Record<Task, typeof reranker>> = { rerank: reranker, 'fill-mask': filler }
+const tokenizers: Partial<Record<Task, typeof reranker>> = {
+  rerank: reranker,
+  'question-answering': reranker,
+  'fill-mask': filler,
+}
 
 const bodyOf = (body: object): SubmitJob => submitJobSchema.parse({ model: 'm', ...body })
 
@@ -70,6 +74,22 @@ describe('inputs', () => {
     }
     expect(await faults({ input: 'a mill' }, 'fill-mask')).toEqual(['invalid_input input'])
     expect(await faults({ input: 'a [MASK] mill' }, 'fill-mask')).toEqual([])
+  })
+
+  test('of a question-answering model are a question and a context, in whatever order, and may be long', async () => {
+    const asked = { question: 'which mill?', context: 'this one' }
+    const input = writePair({ first: asked.question, second: asked.context })
+    const inputs = [asked, { context: asked.context, question: asked.question }]
+    const found = await jobInputs(bodyOf({ inputs }), 'question-answering', reranker, limits)
+    expect(found).toEqual({ inputs: [input, input], single: false })
+    const long = { ...asked, context: 'the '.repeat(90) }
+    expect(await faults({ input: long }, 'question-answering')).toEqual([])
+    expect(await faults({ inputs: [asked, pair] }, 'question-answering')).toEqual([
+      'invalid_request inputs[1]',
+    ])
+    expect(await faults({ input: { ...asked, context: '' } }, 'question-answering')).toEqual([
+      'empty_input input.context',
+    ])
   })
 
   test('of a pair are each looked at, by their own paths', async () => {

@@ -45,6 +45,8 @@ export interface TextPieces {
   readonly spansOf?: SpanFinder
   /** How many special tokens are put before a text, and how many around it in all. */
   readonly specials: { readonly before: number; readonly all: number }
+  /** Of two texts: how many are put before, between and behind them; absent for a task that takes one. */
+  readonly pairSpecials?: { readonly before: number; readonly between: number; readonly after: number }
   /** Puts the special tokens around one row of ids, or around and between two. */
   frame(a: readonly number[], b?: readonly number[]): EncodedText
   /** Stands for what the vocabulary has not. */
@@ -108,6 +110,15 @@ export async function loadTextTokenizer(
   const pieces: TextPieces = {
     ...(finder ? { spansOf: finder } : {}),
     specials: { before: ofText.prefix.length, all: specialsOf(ofText) },
+    ...(ofPair
+      ? {
+          pairSpecials: {
+            before: ofPair.prefix.length,
+            between: ofPair.middle.length,
+            after: ofPair.suffix.length,
+          },
+        }
+      : {}),
     unknownId: tokenizer.model?.unk_token_id,
     tokenOf: (id) => tokenizer.id_to_token(id),
     frame: (a, b) => {

@@ -1,6 +1,6 @@
 /** A job as a person reads it: a line, and a line for each of its outputs. Pure. */
 import { decodeEmbedding, type ItemOutput, type Job } from '@millrace/client'
-import type { Candidate, Entity, LabelScore, TaggedToken } from '@millrace/contracts'
+import type { Answer, Candidate, Entity, LabelScore, TaggedToken } from '@millrace/contracts'
 
 const shownNumbers = 4
 
@@ -40,13 +40,13 @@ function single(output: NonNullable<Job['output']>): unknown[] {
 }
 
 /** One of the several things that a single item's output holds, each with a score. */
-type Ranked = LabelScore | Candidate | Entity | TaggedToken
+type Ranked = LabelScore | Candidate | Answer | Entity | TaggedToken
 
 function isRanked(value: unknown): value is Ranked {
   return (
     typeof value === 'object' &&
     value !== null &&
-    ['label', 'token_str', 'word'].some((field) => field in value)
+    ['label', 'token_str', 'word', 'answer'].some((field) => field in value)
   )
 }
 
@@ -54,6 +54,7 @@ function outputWords(output: unknown): string {
   const item = output as ItemOutput
   if (typeof item === 'string') return vectorWords(decodeEmbedding(item))
   if (Array.isArray(item)) return isRanking(item) ? rankingWords(item) : vectorWords(item as number[])
+  if ('answer' in item) return rankingWords([item])
   return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
 }
 
@@ -74,6 +75,7 @@ function rankingWords(ranking: readonly Ranked[]): string {
 function nameOf(one: Ranked): string {
   if ('label' in one) return one.label
   if ('token_str' in one) return one.token_str
+  if ('answer' in one) return `'${one.answer}'`
   return `${'entity_group' in one ? one.entity_group : one.entity} '${one.word}'`
 }
 

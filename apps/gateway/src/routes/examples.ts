@@ -128,6 +128,16 @@ export const submitExamples = {
       options: { aggregation_strategy: 'first' },
     },
   },
+  question: {
+    summary: 'A question and where to find its answer, for a question-answering model',
+    value: {
+      model: 'tiny-reader',
+      input: {
+        question: 'What drives the wheel?',
+        context: 'The mill stands by the river, and the river drives its wheel.',
+      },
+    },
+  },
   careful: {
     summary: 'Work that may wait, but not for ever, with words of your own',
     value: {

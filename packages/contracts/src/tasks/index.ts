@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { embeddingSchema, featureExtraction, featureExtractionFacts } from './feature-extraction.js'
 import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
+import { answerSchema, questionAnswering, questionAnsweringFacts } from './question-answering.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
 import type { TaskContract } from './task-contract.js'
 import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
@@ -18,6 +19,7 @@ export const taskContracts = {
   rerank: rerankPair,
   'fill-mask': fillMask,
   'token-classification': tokenClassification,
+  'question-answering': questionAnswering,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
@@ -27,6 +29,10 @@ export const tasks = Object.keys(taskContracts) as [Task, ...Task[]]
 export const taskOutputs = {
   'feature-extraction: an embedding': embeddingSchema,
   'text-classification: labels, best first': z.array(labelScoreSchema),
+  'question-answering: an answer, or with top_k above 1 answers, best first': z.union([
+    answerSchema,
+    z.array(answerSchema),
+  ]),
   'rerank: a score': scoreSchema,
   'fill-mask: candidates, best first': z.array(candidateSchema),
   'token-classification: entities, in the order of the text': z.union([
@@ -42,11 +48,13 @@ export const taskFacts = [
   rerankFacts,
   fillMaskFacts,
   tokenClassificationFacts,
+  questionAnsweringFacts,
 ] as const
 
 export * from './common-facts.js'
 export * from './feature-extraction.js'
 export * from './fill-mask.js'
+export * from './question-answering.js'
 export * from './rerank-pair.js'
 export * from './task-contract.js'
 export * from './text-classification.js'

@@ -3,6 +3,7 @@ import type { Task } from '@millrace/contracts'
 import { openFeatureExtraction } from './feature-extraction.js'
 import { openFillMask } from './fill-mask.js'
 import type { ModelTask } from './model-task.js'
+import { openQuestionAnswering } from './question-answering.js'
 import { openRerank } from './rerank.js'
 import { openTextClassification } from './text-classification.js'
 import { openTokenClassification } from './token-classification.js'
@@ -14,6 +15,7 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'text-classification': openTextClassification,
   rerank: openRerank,
   'fill-mask': openFillMask,
+  'question-answering': openQuestionAnswering,
   'token-classification': openTokenClassification,
 }
 
