@@ -8,6 +8,7 @@ import { call, jobOf, post, problemOf, root } from './api.js'
 
 const tagger = 'tiny-tagger'
 const reader = 'tiny-reader'
+const entailer = 'tiny-entailer'
 const wait = { prefer: 'wait=30' }
 const referenceOf = (name: string) =>
   JSON.parse(readFileSync(join(root, 'models/fixtures', name, 'reference.json'), 'utf8'))
@@ -19,7 +20,7 @@ beforeAll(async () => {
     workers: 2,
     env: {
       MILLRACE_CONFIG: join(root, 'models/fixtures/millrace.json'),
-      MILLRACE_MODELS: [tagger, reader].join(','),
+      MILLRACE_MODELS: [tagger, reader, entailer].join(','),
       MAX_ITEMS: '64',
       MAX_INPUT_CHARS: '5000',
     },
@@ -144,11 +145,77 @@ describe('a question-answering job', () => {
   })
 })
 
+describe('a zero-shot-classification job', () => {
+  interface Item {
+    text: string
+    options: { candidate_labels: string[] }
+    output: { labels: string[]; scores: number[] }
+  }
+  const { items } = referenceOf(entailer) as { items: Item[] }
+  const texts = [...new Set(items.map(({ text }) => text))]
+
+  it('gives the reference’s labels and scores, with each way to ask', async () => {
+    for (const options of items.slice(0, items.length / texts.length).map((item) => item.options)) {
+      const { output } = await done({
+        model: entailer,
+        inputs: texts,
+        options: { ...options, truncate: true },
+      })
+      const asked = items.filter((item) => JSON.stringify(item.options) === JSON.stringify(options))
+      expectLike(
+        output,
+        asked.map(({ output: wanted }) => wanted),
+      )
+    }
+  })
+
+  it('is known from then on, with the defaults by name or without; other labels are another result', async () => {
+    const input = 'the river that drives a wheel'
+    const options = { candidate_labels: ['river', 'wind'] }
+    const first = await done({ model: entailer, input, options })
+    expect(first.cache).toBe('miss')
+    const defaults = { hypothesis_template: 'This example is {}.', multi_label: false, truncate: false }
+    const named = await done({ model: entailer, input, options: { ...options, ...defaults } })
+    expect(named.cache).toBe('hit')
+    expect(named.output).toEqual(first.output)
+    for (const other of [
+      { candidate_labels: ['river'] },
+      { multi_label: true },
+      { hypothesis_template: '{}' },
+    ]) {
+      expect((await done({ model: entailer, input, options: { ...options, ...other } })).cache).toBe('miss')
+    }
+  })
+
+  it('gives each text in a mixed batch what it gives it alone', async () => {
+    const options = { candidate_labels: ['a mill', 'the wind and the river', 'box'], truncate: true }
+    const together = await done({ model: entailer, inputs: texts, options })
+    for (const [i, text] of texts.entries()) {
+      const alone = await done({ model: entailer, input: `${text} `, options })
+      expect(alone.cache).toBe('miss')
+      expectLike(alone.output, (together.output as unknown[])[i])
+    }
+  })
+
+  it('fails in the item that is too long with a label, unless it may be cut', async () => {
+    const body = {
+      model: entailer,
+      inputs: ['a', 'mill '.repeat(58)],
+      options: { candidate_labels: ['box', 'river'] },
+    }
+    const job = jobOf(await post(fleet.url, body, wait))
+    expect(job.output).toMatchObject([{ labels: expect.anything() }, { error: { code: 'input_too_long' } }])
+    await done({ ...body, options: { ...body.options, truncate: true } })
+  })
+})
+
 describe('bad input has its own code and path', () => {
   const long = 'the river and the mill '.repeat(40)
   const tag = { model: tagger, input: 'x' }
   const input = { question: 'q', context: 'c' }
   const ask = { model: reader, input }
+  const labeled = (options: object) => ({ model: entailer, input: 'x', options })
+  const labels = 'options.candidate_labels'
   it.each([
     ['a text too long', { ...tag, input: long }, 'input_too_long', 'input'],
     ['a pair', { ...tag, input: { query: 'q', text: 't' } }, 'invalid_request', 'input'],
@@ -160,6 +227,33 @@ describe('bad input has its own code and path', () => {
       'options.aggregation_strategy',
     ],
     ['an option of another task', { ...tag, options: { top_k: 1 } }, 'invalid_request', 'options.top_k'],
+    ['no labels', labeled({}), 'invalid_request', labels],
+    ['an empty list of labels', labeled({ candidate_labels: [] }), 'invalid_request', labels],
+    ['an empty label', labeled({ candidate_labels: ['a', ''] }), 'invalid_request', labels],
+    ['a label twice', labeled({ candidate_labels: ['a', 'a'] }), 'invalid_request', labels],
+    ['a label of another kind', labeled({ candidate_labels: ['a', 7] }), 'invalid_request', labels],
+    ['labels in one string', labeled({ candidate_labels: 'a, b' }), 'invalid_request', labels],
+    ['a label too long', labeled({ candidate_labels: ['x'.repeat(201)] }), 'invalid_request', labels],
+    [
+      'too many labels',
+      labeled({ candidate_labels: Array.from({ length: 65 }, String) }),
+      'invalid_request',
+      labels,
+    ],
+    ['half a character in a label', labeled({ candidate_labels: ['a\ud800'] }), 'invalid_request', labels],
+    [
+      'a template without a place',
+      labeled({ candidate_labels: ['a'], hypothesis_template: 'no' }),
+      'invalid_request',
+      'options.hypothesis_template',
+    ],
+    [
+      'a template with two',
+      labeled({ candidate_labels: ['a'], hypothesis_template: '{} {}' }),
+      'invalid_request',
+      'options.hypothesis_template',
+    ],
+    ['labels for a tagger', { ...tag, options: { candidate_labels: ['a'] } }, 'invalid_request', labels],
     ['a text for a reader', { model: reader, input: 'x' }, 'invalid_request', 'input'],
     [
       'a query for a reader',
@@ -217,6 +311,11 @@ describe('what operators see', () => {
   it('the task and the facts of each model', async () => {
     const { body } = await call(fleet.url, '/v1/models')
     const { data } = body as { data: { id: string }[] }
+    expect(data.find(({ id }) => id === entailer)).toMatchObject({
+      task: 'zero-shot-classification',
+      workers: 2,
+      facts: { entailment_label: 'entailment', batching: { mode: 'batched' } },
+    })
     expect(data.find(({ id }) => id === reader)).toMatchObject({
       task: 'question-answering',
       workers: 2,

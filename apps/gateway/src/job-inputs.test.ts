@@ -1,7 +1,7 @@
 import { MillraceError, type SubmitJob, submitJobSchema, type Task } from '@millrace/contracts'
 import { loadTextTokenizer, writePair } from '@millrace/tokenizer'
 import { describe, expect, test } from 'vitest'
-import { jobInputs, submitOptions } from './job-inputs.js'
+import { jobInputs, readingOf, submitOptions } from './job-inputs.js'
 
 const limits = { maxItems: 4, maxChars: 400 }
 const reranker = await loadTextTokenizer(
@@ -153,6 +153,31 @@ describe('options', () => {
     )
     expect(optionsOf({ top_k: 1 }, 'rerank')).toMatch(/^options.top_k: /)
     expect(optionsOf({ raw_scores: false }, 'feature-extraction')).toMatch(/^options.raw_scores: /)
+  })
+
+  test('that decide a result are given to the model, with their defaults, and a needed one is missed by its path', () => {
+    const labels = { candidate_labels: ['river', 'wind'] }
+    const byDefault = { ...labels, hypothesis_template: 'This example is {}.', multi_label: false }
+    const none = { truncate: false, encoding: 'float' }
+    expect(optionsOf(labels, 'zero-shot-classification')).toEqual({ ...none, params: byDefault })
+    expect(optionsOf({ ...labels, multi_label: true }, 'zero-shot-classification')).toEqual({
+      ...none,
+      params: { ...byDefault, multi_label: true },
+    })
+    expect(optionsOf({}, 'zero-shot-classification')).toBe(
+      'options.candidate_labels: a zero-shot-classification model needs it',
+    )
+    expect(optionsOf({}, 'token-classification')).toEqual({
+      ...none,
+      params: { aggregation_strategy: 'simple' },
+    })
+    expect(optionsOf({ top_k: 21 }, 'question-answering')).toMatch(/at most 20$/)
+  })
+
+  test('say how much of an input is read, and how often', () => {
+    const params = { candidate_labels: ['river', 'wind'] }
+    expect(readingOf('zero-shot-classification', { params })).toEqual({ whole: false, times: 2 })
+    expect(readingOf('question-answering', {})).toEqual({ whole: true, times: 1 })
   })
 
   test('ask for no more candidates than are computed', () => {

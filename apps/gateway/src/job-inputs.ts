@@ -87,9 +87,13 @@ function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: n
 }
 
 /** How much of an input its model reads, and how often. */
-export function readingOf(task: Task): { whole: boolean } {
+export function readingOf(
+  task: Task,
+  { params }: Pick<SubmitOptions, 'params'>,
+): { whole: boolean; times: number } {
   const contract: TaskContract = taskContracts[task]
-  return { whole: contract.splits === true }
+  const labels = params?.candidate_labels
+  return { whole: contract.splits === true, times: Array.isArray(labels) ? labels.length : 1 }
 }
 
 const mostResults: Readonly<Partial<Record<Task, number>>> = {
@@ -97,7 +101,7 @@ const mostResults: Readonly<Partial<Record<Task, number>>> = {
   'question-answering': maxAnswers,
 }
 
-/** @throws MillraceError invalid_request for an option of another task, and for too many results */
+/** @throws MillraceError invalid_request for an option of another task or one that is missing, and for too many results */
 export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
   const fit = optionsOf(task)
   const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
@@ -105,6 +109,9 @@ export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
     const detail = `a ${task} model takes ${fit.join(' and ')}`
     throw fieldError('invalid_request', `options.${unfit[0]}`, detail)
   }
+  const { required = [] }: TaskContract = taskContracts[task]
+  const missing = required.find((name) => options[name] === undefined)
+  if (missing) throw fieldError('invalid_request', `options.${missing}`, `a ${task} model needs it`)
   const most = mostResults[task]
   if (most !== undefined && (options.top_k ?? 0) > most) {
     throw fieldError('invalid_request', 'options.top_k', `a ${task} model gives at most ${most}`)

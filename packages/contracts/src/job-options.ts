@@ -5,6 +5,7 @@ import { type Task, taskContracts } from './tasks/index.js'
 import { maxAnswerTokens } from './tasks/question-answering.js'
 import type { Params, ParamValue, TaskContract } from './tasks/task-contract.js'
 import { aggregationStrategies } from './tasks/token-classification.js'
+import { candidateLabelsSchema, hypothesisTemplateSchema } from './tasks/zero-shot-classification.js'
 
 export const jobOptionsSchema = z
   .strictObject({
@@ -38,6 +39,20 @@ export const jobOptionsSchema = z
       .boolean()
       .optional()
       .describe('question-answering: the answer may be that there is none, which is empty; false by default'),
+    candidate_labels: candidateLabelsSchema
+      .optional()
+      .describe('zero-shot-classification, needed there: the labels to score, 1 to 64'),
+    hypothesis_template: hypothesisTemplateSchema
+      .optional()
+      .describe(
+        'zero-shot-classification: what is asked of each label, `{}` in its place; `This example is {}.` by default',
+      ),
+    multi_label: z
+      .boolean()
+      .optional()
+      .describe(
+        'zero-shot-classification: each label is scored by itself; otherwise (default) all scores add up to 1',
+      ),
     aggregation_strategy: z
       .enum(aggregationStrategies)
       .optional()

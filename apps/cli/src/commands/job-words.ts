@@ -54,6 +54,8 @@ function outputWords(output: unknown): string {
   const item = output as ItemOutput
   if (typeof item === 'string') return vectorWords(decodeEmbedding(item))
   if (Array.isArray(item)) return isRanking(item) ? rankingWords(item) : vectorWords(item as number[])
+  if ('labels' in item)
+    return rankingWords(item.labels.map((label, i) => ({ label, score: item.scores[i] ?? 0 })))
   if ('answer' in item) return rankingWords([item])
   return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
 }

@@ -138,6 +138,15 @@ export const submitExamples = {
       },
     },
   },
+  labels: {
+    summary:
+      'A text and labels of your own, for a zero-shot-classification model: the output is their scores',
+    value: {
+      model: 'tiny-entailer',
+      input: 'The parcel came late and the box was broken.',
+      options: { candidate_labels: ['delivery', 'password', 'praise'] },
+    },
+  },
   careful: {
     summary: 'Work that may wait, but not for ever, with words of your own',
     value: {

@@ -131,7 +131,7 @@ async function checkedRequest(
   const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
   const { inputs, single } = await jobInputs(body, model.task, tokenizer, limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)
-  await chargeInputs(c, inputs, tokenizer, context, readingOf(model.task))
+  await chargeInputs(c, inputs, tokenizer, context, readingOf(model.task, options))
   const tenant = c.get('tenant').name
   return {
     model: body.model,

@@ -12,6 +12,11 @@ import {
   tokenClassification,
   tokenClassificationFacts,
 } from './token-classification.js'
+import {
+  labelScoresSchema,
+  zeroShotClassification,
+  zeroShotClassificationFacts,
+} from './zero-shot-classification.js'
 
 export const taskContracts = {
   'feature-extraction': featureExtraction,
@@ -20,6 +25,7 @@ export const taskContracts = {
   'fill-mask': fillMask,
   'token-classification': tokenClassification,
   'question-answering': questionAnswering,
+  'zero-shot-classification': zeroShotClassification,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
@@ -33,6 +39,7 @@ export const taskOutputs = {
     answerSchema,
     z.array(answerSchema),
   ]),
+  'zero-shot-classification: labels and their scores, best first': labelScoresSchema,
   'rerank: a score': scoreSchema,
   'fill-mask: candidates, best first': z.array(candidateSchema),
   'token-classification: entities, in the order of the text': z.union([
@@ -49,6 +56,7 @@ export const taskFacts = [
   fillMaskFacts,
   tokenClassificationFacts,
   questionAnsweringFacts,
+  zeroShotClassificationFacts,
 ] as const
 
 export * from './common-facts.js'
@@ -59,3 +67,4 @@ export * from './rerank-pair.js'
 export * from './task-contract.js'
 export * from './text-classification.js'
 export * from './token-classification.js'
+export * from './zero-shot-classification.js'

@@ -7,6 +7,7 @@ import { openQuestionAnswering } from './question-answering.js'
 import { openRerank } from './rerank.js'
 import { openTextClassification } from './text-classification.js'
 import { openTokenClassification } from './token-classification.js'
+import { openZeroShotClassification } from './zero-shot-classification.js'
 
 export type { LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
 
@@ -15,6 +16,7 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'text-classification': openTextClassification,
   rerank: openRerank,
   'fill-mask': openFillMask,
+  'zero-shot-classification': openZeroShotClassification,
   'question-answering': openQuestionAnswering,
   'token-classification': openTokenClassification,
 }
