@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { loadTextTokenizer } from './text-tokenizer.js'
 
 const dir = fileURLToPath(new URL('../../../models/fixtures/tiny-tagger', import.meta.url))
-const reference = JSON.parse(await readFile(join(dir, 'reference.json'), 'utf8')) as {
+interface Reference {
   items: {
     text: string
     truncate: boolean
@@ -17,9 +17,13 @@ const reference = JSON.parse(await readFile(join(dir, 'reference.json'), 'utf8')
     words: (number | null)[]
   }[]
 }
+const referenceOf = async (folder: string) =>
+  JSON.parse(await readFile(join(folder, 'reference.json'), 'utf8')) as Reference
+const byteDir = fileURLToPath(new URL('../../../models/fixtures/tiny-byte-tagger', import.meta.url))
+const byteTokenizer = await loadTextTokenizer(byteDir, 'token-classification')
 const tokenizer = await loadTextTokenizer(dir, 'token-classification')
-const spansOf = (text: string) => {
-  const spans = tokenizer.pieces.spansOf?.(text)
+const spansOf = (text: string, of = tokenizer) => {
+  const spans = of.pieces.spansOf?.(text)
   if (spans === undefined) throw new Error(`no places in ${JSON.stringify(text)}`)
   return spans
 }
@@ -43,9 +47,12 @@ async function changedTokenizer(change: (json: Record<string, unknown>) => objec
 }
 
 describe('places of tokens', () => {
-  it('and their words are the reference’s', () => {
-    for (const { text, input_ids, offsets, words, truncate } of reference.items) {
-      const spans = spansOf(text)
+  it.each([
+    ['word pieces', dir, tokenizer],
+    ['byte-level tokens', byteDir, byteTokenizer],
+  ])('and their words are the reference’s, of %s', async (_name, folder, of) => {
+    for (const { text, input_ids, offsets, words, truncate } of (await referenceOf(folder)).items) {
+      const spans = spansOf(text, of)
       const end = truncate ? input_ids.length - 2 : spans.ids.length
       expect(spans.ids.slice(0, end), text).toEqual(input_ids.slice(1, -1))
       expect(
@@ -95,6 +102,45 @@ describe('places of tokens', () => {
           expect(special ? written : normalized(written)).toContain(
             special ? token : token.replace(/^##(?=.)/, ''),
           )
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('of byte-level tokens hold their letters, and the ids are those of the library, for any text', () => {
+    const unit = fc.oneof(
+      {
+        weight: 3,
+        arbitrary: fc.constantFrom(
+          ' the',
+          'mill ',
+          ' ',
+          '  ',
+          '\n',
+          '\t',
+          "'s",
+          'ü',
+          'e\u0301',
+          '🙂',
+          '日',
+          '</s>',
+        ),
+      },
+      { weight: 1, arbitrary: fc.string({ unit: 'grapheme', maxLength: 3 }) },
+    )
+    const text = fc.array(unit, { maxLength: 30 }).map((units) => units.join(''))
+    fc.assert(
+      fc.property(text, (one) => {
+        const { ids, starts, ends } = spansOf(one, byteTokenizer)
+        const { ids: whole } = byteTokenizer.encode(one, { truncate: true })
+        expect(ids.slice(0, 62)).toEqual([...whole.subarray(1, -1)])
+        const characters = [...one]
+        for (const [i, id] of ids.entries()) {
+          const letters = byteTokenizer.decode([id], { special: true })
+          // Part of a character, of several bytes.
+          if (letters.includes('\ufffd')) continue
+          expect(characters.slice(starts[i], ends[i]).join('')).toBe(letters.replace(/^ +| +$/g, ''))
         }
       }),
       { numRuns: 300 },

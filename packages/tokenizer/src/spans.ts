@@ -1,7 +1,8 @@
 /**
  * Where in a text each of its tokens stands, as the Python tokenizers' `offset_mapping` and `word_ids` say it: our
  * library gives tokens without their places, so its steps are taken one by one here. Known for tokenizers of word pieces
- * (WordPiece) whose normalizer looks at one character at a time; for the others there is no finder, never a wrong place.
+ * (WordPiece) whose normalizer looks at one character at a time, and for byte-level BPE that takes a text as it is; for the
+ * others there is no finder, never a wrong place.
  */
 import type { Tokenizer } from '@huggingface/tokenizers'
 import type { TokenizerFiles } from './tokenizer-files.js'
@@ -24,35 +25,48 @@ export type SpanFinder = (text: string) => TokenSpans | undefined
 const byCharacter = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD']
 const bySubstring = ['BertPreTokenizer', 'Whitespace', 'WhitespaceSplit']
 
+/** How the words of what lies between added tokens are told: the piece of each, and where it was made from. */
+interface Words {
+  /** @returns undefined where it cannot be told */
+  of(section: string): Word[] | undefined
+}
+
+interface Word {
+  /** Each with how many units of `traced` it takes. */
+  readonly tokens: readonly (readonly [string, number])[]
+  readonly traced: Traced
+  /** The unit at which it begins. */
+  readonly from: number
+}
+
 /** @returns undefined for a tokenizer whose tokens' places cannot be told */
 export function spanFinder(
   tokenizer: Tokenizer,
-  { tokenizer: file, tokenizerConfig }: Pick<TokenizerFiles, 'tokenizer' | 'tokenizerConfig'>,
+  files: Pick<TokenizerFiles, 'tokenizer' | 'tokenizerConfig'>,
 ): SpanFinder | undefined {
-  const { normalizer, pre_tokenizer: preTokenizer, model } = tokenizer
-  const prefix = file.model.continuing_subword_prefix
-  if (model === null || preTokenizer === null || typeof prefix !== 'string') return undefined
-  if (file.model.type !== 'WordPiece' || !bySubstring.includes(String(file.pre_tokenizer?.type)))
-    return undefined
-  if (!isByCharacter(file.normalizer)) return undefined
+  const { tokenizer: file, tokenizerConfig } = files
   // Both change the text before the normalizer does.
   if (tokenizerConfig.remove_space === true || tokenizerConfig.do_lowercase_and_remove_accent === true) {
     return undefined
   }
   if (file.added_tokens.some(({ normalized }) => normalized === true)) return undefined
   const added = file.added_tokens.map(({ content }) => content).filter((content) => content !== '')
-  const normalize = (text: string) => normalizer?.normalize(text) ?? text
-  const normalizeOften = remembered(normalize)
+  const words = pieceWords(tokenizer, file) ?? byteWords(tokenizer, file)
+  if (words === undefined) return undefined
+  const trims = trimsSpaces(file)
+  const idOf = (token: string) => tokenizer.token_to_id(token) ?? tokenizer.model?.unk_token_id ?? 0
 
   return (text) => {
-    const found = { ids: [], tokens: [], starts: [], ends: [], words: [] } as Found
+    const found: Found = { ids: [], tokens: [], starts: [], ends: [], words: [] }
     let at = 0
     let word = 0
     const push = (token: string, start: number, end: number) => {
-      found.ids.push(tokenizer.token_to_id(token) ?? model.unk_token_id ?? 0)
+      const spaces = trims ? spacesOf(token) : { leading: 0, trailing: 0 }
+      const from = Math.min(start + spaces.leading, end)
+      found.ids.push(idOf(token))
       found.tokens.push(token)
-      found.starts.push(start)
-      found.ends.push(end)
+      found.starts.push(from)
+      found.ends.push(Math.max(end - spaces.trailing, from))
       found.words.push(word)
     }
     for (const section of splitBy(added, text)) {
@@ -61,16 +75,12 @@ export function spanFinder(
         push(section, at, at + length)
         word += 1
       } else {
-        const normal = traced(section, normalize, normalizeOften)
-        if (normal === undefined) return undefined
-        let cursor = 0
-        for (const piece of preTokenizer.pre_tokenize(normal.text)) {
-          const from = normal.text.indexOf(piece, cursor)
-          if (from < 0) return undefined
-          cursor = from + piece.length
+        const told = words.of(section)
+        if (told === undefined) return undefined
+        for (const { tokens, traced, from } of told) {
           let unit = from
-          for (const [token, size] of sized(model.encode([piece]), piece, prefix)) {
-            push(token, at + (normal.starts[unit] ?? 0), at + (normal.ends[unit + size - 1] ?? 0))
+          for (const [token, size] of tokens) {
+            push(token, at + (traced.starts[unit] ?? 0), at + (traced.ends[unit + size - 1] ?? 0))
             unit += size
           }
           word += 1
@@ -79,6 +89,62 @@ export function spanFinder(
       at += length
     }
     return found
+  }
+}
+
+/** Word pieces of a text that is normalized first. */
+function pieceWords(tokenizer: Tokenizer, file: TokenizerFiles['tokenizer']): Words | undefined {
+  const { normalizer, pre_tokenizer: preTokenizer, model } = tokenizer
+  const prefix = file.model.continuing_subword_prefix
+  if (model === null || preTokenizer === null || typeof prefix !== 'string') return undefined
+  if (file.model.type !== 'WordPiece') return undefined
+  if (!bySubstring.includes(String(file.pre_tokenizer?.type)) || !isByCharacter(file.normalizer))
+    return undefined
+  const normalize = (text: string) => normalizer?.normalize(text) ?? text
+  const normalizeOften = remembered(normalize)
+  return {
+    of: (section) => {
+      const normal = traced(section, normalize, normalizeOften)
+      if (normal === undefined) return undefined
+      const words: Word[] = []
+      let cursor = 0
+      for (const piece of preTokenizer.pre_tokenize(normal.text)) {
+        const from = normal.text.indexOf(piece, cursor)
+        if (from < 0) return undefined
+        cursor = from + piece.length
+        words.push({ tokens: sized(model.encode([piece]), piece, prefix), traced: normal, from })
+      }
+      return words
+    },
+  }
+}
+
+/** Rows of bytes, each written as one letter, of a text that is taken as it is: GPT-2's and RoBERTa's way. */
+function byteWords(tokenizer: Tokenizer, file: TokenizerFiles['tokenizer']): Words | undefined {
+  const { pre_tokenizer: preTokenizer, model } = tokenizer
+  if (model === null || preTokenizer === null || file.normalizer !== null) return undefined
+  const plain = file.pre_tokenizer?.type === 'ByteLevel' && file.pre_tokenizer.add_prefix_space !== true
+  const last = file.post_processor
+  // What it then does to the first place depends on a space that was or was not put before the text.
+  if (trimsSpaces(file) && last?.add_prefix_space !== false) return undefined
+  if (file.model.type !== 'BPE' || !plain || file.model.continuing_subword_prefix) return undefined
+  return {
+    of: (section) => {
+      const bytes = tracedBytes(section)
+      const words: Word[] = []
+      let from = 0
+      for (const word of preTokenizer.pre_tokenize(section)) {
+        const tokens = model.encode([word])
+        if (tokens.join('') !== word) return undefined
+        words.push({
+          tokens: tokens.map((token: string): [string, number] => [token, token.length]),
+          traced: bytes,
+          from,
+        })
+        from += word.length
+      }
+      return from === bytes.starts.length ? words : undefined
+    },
   }
 }
 
@@ -113,6 +179,39 @@ interface Traced {
   /** By UTF-16 unit of `text`: the code points of the original that it was made from. */
   readonly starts: number[]
   readonly ends: number[]
+}
+
+/** By byte of its UTF-8 form: the code point that it belongs to. */
+function tracedBytes(section: string): Traced {
+  const starts: number[] = []
+  const ends: number[] = []
+  let at = 0
+  for (const character of section) {
+    for (let byte = Buffer.byteLength(character); byte > 0; byte--) {
+      starts.push(at)
+      ends.push(at + 1)
+    }
+    at += 1
+  }
+  return { text: section, starts, ends }
+}
+
+/** Whether spaces at a byte-level token's ends are no part of its place (huggingface/tokenizers, process_offsets). */
+function trimsSpaces({ model, post_processor: last }: TokenizerFiles['tokenizer']): boolean {
+  const kinds = ['RobertaProcessing', 'ByteLevel']
+  return model.type === 'BPE' && kinds.includes(String(last?.type)) && last?.trim_offsets === true
+}
+
+/** How a byte-level token writes a space. */
+const space = '\u0120'
+
+function spacesOf(token: string): { leading: number; trailing: number } {
+  const isSpace = (letter: string | undefined) => letter === space || /^\s$/.test(letter ?? '')
+  let leading = 0
+  while (leading < token.length && isSpace(token[leading])) leading += 1
+  let trailing = 0
+  while (trailing < token.length && isSpace(token[token.length - 1 - trailing])) trailing += 1
+  return { leading, trailing }
 }
 
 /** Characters are normalized one by one, or together with the marks on them where that makes a difference. */

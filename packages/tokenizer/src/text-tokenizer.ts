@@ -4,6 +4,7 @@
  */
 import { Tokenizer } from '@huggingface/tokenizers'
 import { MillraceError, type Task } from '@millrace/contracts'
+import { byteLevelText } from './byte-level.js'
 import { idsOf, type PairFrame, pairFrame, type SpecialFrame, specialFrame } from './frames.js'
 import { type Mask, maskOf, refuseMasks } from './mask.js'
 import { isPair, readPair } from './pair.js'
@@ -49,6 +50,8 @@ export interface TextPieces {
   readonly pairSpecials?: { readonly before: number; readonly between: number; readonly after: number }
   /** Puts the special tokens around one row of ids, or around and between two. */
   frame(a: readonly number[], b?: readonly number[]): EncodedText
+  /** Whether the vocabulary itself marks what goes on with a word (`##s`). */
+  readonly marksPieces: boolean
   /** Stands for what the vocabulary has not. */
   readonly unknownId: number | undefined
   /** As the vocabulary writes it; undefined for an id that is none. */
@@ -119,6 +122,7 @@ export async function loadTextTokenizer(
           },
         }
       : {}),
+    marksPieces: Boolean(files.tokenizer.model.continuing_subword_prefix),
     unknownId: tokenizer.model?.unk_token_id,
     tokenOf: (id) => tokenizer.id_to_token(id),
     frame: (a, b) => {
@@ -126,7 +130,10 @@ export async function loadTextTokenizer(
         throw new Error('Only the tokenizer of a task with pairs frames two texts')
       return framed({ frame: b === undefined ? ofText : (ofPair ?? ofText), a, b: b ?? [] })
     },
-    join: (tokens) => tokenizer.decoder?.decode([...tokens]) ?? tokens.join(' '),
+    join: (tokens) => {
+      if (files.tokenizer.decoder?.type === 'ByteLevel') return byteLevelText(tokens)
+      return tokenizer.decoder?.decode([...tokens]) ?? tokens.join(' ')
+    },
     idsOf: contentOfText,
   }
 

@@ -20,6 +20,8 @@ interface Rules {
   readonly labels: readonly string[]
   readonly strategy: AggregationStrategy
   readonly join: TextPieces['join']
+  /** Otherwise what no space is before goes on with a word. */
+  readonly marksPieces: boolean
 }
 
 /** A token, or a word, with the label that it gets. */
@@ -42,9 +44,9 @@ const outside = 'O'
 
 /** @returns entities in the order of the text; with `none` tokens, each with its index */
 export function entitiesOf(tokens: readonly ScoredToken[], rules: Rules): Entity[] | TaggedToken[] {
-  const { strategy, text } = rules
+  const { strategy, text, marksPieces } = rules
   const characters = [...text]
-  const pieces = tokens.map((token) => pieceOf(token, characters))
+  const pieces = tokens.map((token) => pieceOf(token, characters, marksPieces))
   if (strategy === 'none') {
     const tagged = pieces.map((piece) => ({ ...tagOf(piece, piece.scores, rules), index: piece.index }))
     return tagged
@@ -63,11 +65,14 @@ export function entitiesOf(tokens: readonly ScoredToken[], rules: Rules): Entity
 }
 
 /** gather_pre_entities: a word piece that stands for more or other letters than its own goes on with a word. */
-function pieceOf(token: ScoredToken, characters: readonly string[]): Piece {
+function pieceOf(token: ScoredToken, characters: readonly string[], marksPieces: boolean): Piece {
   if (token.start === null || token.end === null) return { ...token, word: token.token, continues: false }
   const written = characters.slice(token.start, token.end)
   if (token.unknown) return { ...token, word: written.join(''), continues: false }
-  return { ...token, word: token.token, continues: [...token.token].length !== written.length }
+  const continues = marksPieces
+    ? [...token.token].length !== written.length
+    : token.start > 0 && !characters.slice(token.start - 1, token.start + 1).includes(' ')
+  return { ...token, word: token.token, continues }
 }
 
 /** The best label, the first of equals. */

@@ -17,13 +17,18 @@ interface Item {
   input_ids: number[][]
   answers: { options: Record<string, number | boolean>; output: Answer | Answer[] }[]
 }
-const { items } = JSON.parse(await readFile(join(dir, 'reference.json'), 'utf8')) as { items: Item[] }
+const byteDir = fileURLToPath(new URL('../../../../models/fixtures/tiny-byte-reader', import.meta.url))
+const itemsOf = async (folder: string) =>
+  (JSON.parse(await readFile(join(folder, 'reference.json'), 'utf8')) as { items: Item[] }).items
+const items = await itemsOf(dir)
 
 let model: LoadedModel
+let byteModel: LoadedModel
 beforeAll(async () => {
   model = await loadModel({ ...starterOptions, task: 'question-answering', dir, dtype: 'fp32' })
+  byteModel = await loadModel({ ...starterOptions, task: 'question-answering', dir: byteDir, dtype: 'fp32' })
 }, 30_000)
-afterAll(() => model.close({ force: true }))
+afterAll(() => Promise.all([model, byteModel].map((one) => one.close({ force: true }))))
 
 const pairOf = ({ question, context }: Pick<Item, 'question' | 'context'>) =>
   writePair({ first: question, second: context })
@@ -37,6 +42,33 @@ const codeOf = (question: string, context: string, truncate = false) => {
   }
 }
 
+async function expectAnswers(model: LoadedModel, items: readonly Item[]): Promise<void> {
+  for (const place of items[0]?.answers.keys() ?? []) {
+    const inputs = items.map((item) => {
+      const params = item.answers[place]?.options ?? {}
+      return { input: pairOf(item), truncate: false, params }
+    })
+    const encoded = inputs.map((input) => model.encode(input))
+    const { outcomes } = await model.runBatch(encoded)
+    for (const [at, item] of items.entries()) {
+      const [outcome, one, input] = [outcomes[at], encoded[at], inputs[at]]
+      if (!outcome?.ok || !one || !input) throw new Error('not computed')
+      // The copy was not encoded here: what was read of it is read again.
+      for (const read of [one, { ...one }]) {
+        const result = model.resultOf(outcome.vector, read, input)
+        const found = listed(result.kind === 'value' ? (result.value as Answer) : [])
+        const wanted = likely(listed(item.answers[place]?.output ?? []))
+        expect(found.map(({ score: _, ...rest }) => rest)).toEqual(
+          wanted.map(({ score: _, ...rest }) => rest),
+        )
+        for (const [i, { score }] of wanted.entries()) {
+          expect(Math.abs((found[i]?.score ?? Number.NaN) - score)).toBeLessThan(1e-4)
+        }
+      }
+    }
+  }
+}
+
 describe('a loaded reader', () => {
   it('says how long the parts are that it reads', () => {
     expect(model.facts).toMatchObject({
@@ -47,7 +79,10 @@ describe('a loaded reader', () => {
     })
   })
 
-  it('reads a context in the reference’s parts, and counts the tokens of all', () => {
+  it('reads a context in the reference’s parts, and counts the tokens of all', async () => {
+    for (const item of await itemsOf(byteDir)) {
+      expect(rowsOf(byteModel.encode({ input: pairOf(item), truncate: false }))).toEqual(item.input_ids)
+    }
     for (const item of items) {
       const encoded = model.encode({ input: pairOf(item), truncate: false })
       expect(rowsOf(encoded)).toEqual(item.input_ids)
@@ -56,32 +91,13 @@ describe('a loaded reader', () => {
     expect(items.some(({ input_ids }) => input_ids.length > 2)).toBe(true)
   })
 
-  it('gives the reference’s answers, all contexts in one batch', async () => {
-    for (const place of items[0]?.answers.keys() ?? []) {
-      const inputs = items.map((item) => {
-        const params = item.answers[place]?.options ?? {}
-        return { input: pairOf(item), truncate: false, params }
-      })
-      const encoded = inputs.map((input) => model.encode(input))
-      const { outcomes } = await model.runBatch(encoded)
-      for (const [at, item] of items.entries()) {
-        const [outcome, one, input] = [outcomes[at], encoded[at], inputs[at]]
-        if (!outcome?.ok || !one || !input) throw new Error('not computed')
-        // The copy was not encoded here: what was read of it is read again.
-        for (const read of [one, { ...one }]) {
-          const result = model.resultOf(outcome.vector, read, input)
-          const found = listed(result.kind === 'value' ? (result.value as Answer) : [])
-          const wanted = likely(listed(item.answers[place]?.output ?? []))
-          expect(found.map(({ score: _, ...rest }) => rest)).toEqual(
-            wanted.map(({ score: _, ...rest }) => rest),
-          )
-          for (const [i, { score }] of wanted.entries()) {
-            expect(Math.abs((found[i]?.score ?? Number.NaN) - score)).toBeLessThan(1e-4)
-          }
-        }
-      }
-    }
-  })
+  it.each(['word pieces', 'byte-level tokens'])(
+    'gives the reference’s answers, all contexts in one batch, of %s',
+    async (kind) => {
+      const bytes = kind === 'byte-level tokens'
+      await expectAnswers(bytes ? byteModel : model, bytes ? await itemsOf(byteDir) : items)
+    },
+  )
 
   it('answers with one answer, and with a list where more are asked for', async () => {
     const input = { input: pairOf({ question: 'Who?', context: 'the mill' }), truncate: false }
@@ -127,7 +143,7 @@ describe('a loaded reader', () => {
     const normalizer = { type: 'Prepend', prepend: '▁' }
     await writeFile(join(other, 'tokenizer.json'), JSON.stringify({ ...json, normalizer }))
     const load = loadModel({ ...starterOptions, task: 'question-answering', dir: other, dtype: 'fp32' })
-    await expect(load).rejects.toThrow('word pieces only')
+    await expect(load).rejects.toThrow('byte-level BPE only')
   })
 })
 

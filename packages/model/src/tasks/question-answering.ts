@@ -32,7 +32,7 @@ export async function openQuestionAnswering(dir: string): Promise<ModelTask> {
   const { spansOf, pairSpecials, idsOf, frame } = tokenizer.pieces
   if (spansOf === undefined || pairSpecials === undefined) {
     throw new Error(
-      `The tokenizer of ${dir} does not tell where in a text its tokens stand: answers can be found with word pieces only`,
+      `The tokenizer of ${dir} does not tell where in a text its tokens stand: answers can be found with word pieces and byte-level BPE only`,
     )
   }
   const { before, between, after } = pairSpecials

@@ -12,24 +12,37 @@ import { starterOptions } from '../load-fake-model.js'
 import { type LoadedModel, loadModel } from '../load-model.js'
 import { entitiesOf } from './entities.js'
 
-const dir = fileURLToPath(new URL('../../../../models/fixtures/tiny-tagger', import.meta.url))
 type Found = (Entity | TaggedToken)[]
-const { items, labels } = JSON.parse(readFileSync(`${dir}/reference.json`, 'utf8')) as {
+interface Reference {
   labels: string[]
   items: { text: string; truncate: boolean; entities: Record<AggregationStrategy, Found> }[]
 }
-
-let model: LoadedModel
+const folder = (name: string) =>
+  fileURLToPath(new URL(`../../../../models/fixtures/${name}`, import.meta.url))
+const names = ['tiny-tagger', 'tiny-byte-tagger'] as const
+const open = new Map<string, LoadedModel>()
+const references = new Map<string, Reference>()
 beforeAll(async () => {
-  model = await loadModel({ ...starterOptions, task: 'token-classification', dir, dtype: 'fp32' })
+  for (const name of names) {
+    const dir = folder(name)
+    references.set(name, JSON.parse(readFileSync(`${dir}/reference.json`, 'utf8')))
+    open.set(name, await loadModel({ ...starterOptions, task: 'token-classification', dir, dtype: 'fp32' }))
+  }
 }, 30_000)
-afterAll(() => model.close({ force: true }))
+afterAll(() => Promise.all([...open.values()].map((model) => model.close({ force: true }))))
+
+const opened = (name: string) => {
+  const [model, reference] = [open.get(name), references.get(name)]
+  if (!model || !reference) throw new Error(`${name} is not open`)
+  return { model, ...reference }
+}
 
 const withoutScores = (found: Found) => found.map(({ score: _, ...rest }) => rest)
 const scoresOf = (found: Found) => found.map(({ score }) => score)
 
-describe('a loaded tagger', () => {
+describe.each(names)('%s, loaded', (name) => {
   it('says its labels and that it tells places', () => {
+    const { model, labels } = opened(name)
     expect(model.facts).toMatchObject({
       task: 'token-classification',
       labels,
@@ -42,6 +55,7 @@ describe('a loaded tagger', () => {
   it.each(aggregationStrategies)(
     'with %s gives the reference’s entities, all texts in one batch',
     async (strategy) => {
+      const { model, items } = opened(name)
       const params = { aggregation_strategy: strategy }
       const inputs = items.map(({ text, truncate }) => ({ input: text, truncate, params }))
       const encoded = inputs.map((input) => model.encode(input))
@@ -60,8 +74,9 @@ describe('a loaded tagger', () => {
   )
 
   it('refuses a text that is too long, unless it may be cut', () => {
+    const { model } = opened(name)
     const input = 'mill '.repeat(80)
-    expect(() => model.encode({ input, truncate: false })).toThrow(/82 tokens; this model takes at most 64/)
+    expect(() => model.encode({ input, truncate: false })).toThrow(/ tokens; this model takes at most 64/)
     expect(model.encode({ input, truncate: true }).ids).toHaveLength(64)
   })
 })
@@ -70,6 +85,7 @@ describe('entities', () => {
   const rules = {
     text: 'ab',
     labels: ['O', 'PER', 'B-LOC', 'I-LOC'],
+    marksPieces: true,
     join: (t: readonly string[]) => t.join(' '),
   }
   const token = (token: string, label: number) => ({

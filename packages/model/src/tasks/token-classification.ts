@@ -45,6 +45,7 @@ export async function openTokenClassification(dir: string): Promise<ModelTask> {
           labels,
           strategy: strategyOf(params),
           join: tokenizer.pieces.join,
+          marksPieces: tokenizer.pieces.marksPieces,
         })
         return { kind: 'value', value }
       },
