@@ -358,7 +358,9 @@ describe('a fill-mask job', () => {
 describe('what operators see', () => {
   it('the task and the facts of each model', async () => {
     const { body } = await call(fleet.url, '/v1/models')
-    expect(body).toMatchObject({
+    const { data } = body as { data: { id: string }[] }
+    const these = [classifier, reranker, filler, embedder]
+    expect({ data: data.filter(({ id }) => these.includes(id)) }).toMatchObject({
       data: [
         {
           id: classifier,

@@ -1,7 +1,7 @@
 import { MillraceError, type SubmitJob, submitJobSchema, type Task } from '@millrace/contracts'
 import { loadTextTokenizer, writePair } from '@millrace/tokenizer'
 import { describe, expect, test } from 'vitest'
-import { jobInputs, submitOptions } from './job-inputs.js'
+import { jobInputs, readingOf, submitOptions } from './job-inputs.js'
 
 const limits = { maxItems: 4, maxChars: 400 }
 const reranker = await loadTextTokenizer(
@@ -14,7 +14,11 @@ const filler = await loadTextTokenizer(
   'fill-mask',
 )
 
-const tokenizers: Partial<Record<Task, typeof reranker>> = { rerank: reranker, 'fill-mask': filler }
+const tokenizers: Partial<Record<Task, typeof reranker>> = {
+  rerank: reranker,
+  'question-answering': reranker,
+  'fill-mask': filler,
+}
 
 const bodyOf = (body: object): SubmitJob => submitJobSchema.parse({ model: 'm', ...body })
 
@@ -70,6 +74,22 @@ describe('inputs', () => {
     }
     expect(await faults({ input: 'a mill' }, 'fill-mask')).toEqual(['invalid_input input'])
     expect(await faults({ input: 'a [MASK] mill' }, 'fill-mask')).toEqual([])
+  })
+
+  test('of a question-answering model are a question and a context, in whatever order, and may be long', async () => {
+    const asked = { question: 'which mill?', context: 'this one' }
+    const input = writePair({ first: asked.question, second: asked.context })
+    const inputs = [asked, { context: asked.context, question: asked.question }]
+    const found = await jobInputs(bodyOf({ inputs }), 'question-answering', reranker, limits)
+    expect(found).toEqual({ inputs: [input, input], single: false })
+    const long = { ...asked, context: 'the '.repeat(90) }
+    expect(await faults({ input: long }, 'question-answering')).toEqual([])
+    expect(await faults({ inputs: [asked, pair] }, 'question-answering')).toEqual([
+      'invalid_request inputs[1]',
+    ])
+    expect(await faults({ input: { ...asked, context: '' } }, 'question-answering')).toEqual([
+      'empty_input input.context',
+    ])
   })
 
   test('of a pair are each looked at, by their own paths', async () => {
@@ -133,6 +153,31 @@ describe('options', () => {
     )
     expect(optionsOf({ top_k: 1 }, 'rerank')).toMatch(/^options.top_k: /)
     expect(optionsOf({ raw_scores: false }, 'feature-extraction')).toMatch(/^options.raw_scores: /)
+  })
+
+  test('that decide a result are given to the model, with their defaults, and a needed one is missed by its path', () => {
+    const labels = { candidate_labels: ['river', 'wind'] }
+    const byDefault = { ...labels, hypothesis_template: 'This example is {}.', multi_label: false }
+    const none = { truncate: false, encoding: 'float' }
+    expect(optionsOf(labels, 'zero-shot-classification')).toEqual({ ...none, params: byDefault })
+    expect(optionsOf({ ...labels, multi_label: true }, 'zero-shot-classification')).toEqual({
+      ...none,
+      params: { ...byDefault, multi_label: true },
+    })
+    expect(optionsOf({}, 'zero-shot-classification')).toBe(
+      'options.candidate_labels: a zero-shot-classification model needs it',
+    )
+    expect(optionsOf({}, 'token-classification')).toEqual({
+      ...none,
+      params: { aggregation_strategy: 'simple' },
+    })
+    expect(optionsOf({ top_k: 21 }, 'question-answering')).toMatch(/at most 20$/)
+  })
+
+  test('say how much of an input is read, and how often', () => {
+    const params = { candidate_labels: ['river', 'wind'] }
+    expect(readingOf('zero-shot-classification', { params })).toEqual({ whole: false, times: 2 })
+    expect(readingOf('question-answering', {})).toEqual({ whole: true, times: 1 })
   })
 
   test('ask for no more candidates than are computed', () => {

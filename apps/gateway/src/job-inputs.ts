@@ -4,14 +4,17 @@ import {
   fieldError,
   formWords,
   inputFormOf,
+  inputForms,
   type JobInput,
   type JobOptions,
   MillraceError,
+  maxAnswers,
   maxCandidates,
   optionsOf,
   paramsOf,
   type SubmitJob,
   type Task,
+  type TaskContract,
   taskContracts,
 } from '@millrace/contracts'
 import { type TextTokenizer, writePair } from '@millrace/tokenizer'
@@ -41,23 +44,35 @@ export async function jobInputs(
   const pathOf = (i: number) => (single ? 'input' : `inputs[${i}]`)
   refuseOtherShapes(given, task, pathOf)
   const item = (i: number) => itemOf(given[i] ?? '', pathOf(i))
-  await checkItems({ count: given.length, item, path: 'inputs', truncate, tokenizer }, limits)
+  const contract: TaskContract = taskContracts[task]
+  const cut = truncate || contract.splits === true
+  await checkItems({ count: given.length, item, path: 'inputs', truncate: cut, tokenizer }, limits)
   return { inputs: given.map(stringOf), single }
 }
 
 function itemOf(given: JobInput, path: string): ItemToCheck {
   const input = stringOf(given)
   if (typeof given === 'string') return { input, path, texts: [{ path, text: input }] }
-  const texts = [
-    { path: `${path}.query`, text: given.query },
-    { path: `${path}.text`, text: given.text },
-  ]
-  return { input, path, texts }
+  return {
+    input,
+    path,
+    texts: fieldsOf(given).map(({ field, text }) => ({ path: `${path}.${field}`, text })),
+  }
 }
 
 /** What is tokenized, hashed and queued. */
 function stringOf(given: JobInput): string {
-  return typeof given === 'string' ? given : writePair({ first: given.query, second: given.text })
+  if (typeof given === 'string') return given
+  const [first, second] = fieldsOf(given)
+  return writePair({ first: first?.text ?? '', second: second?.text ?? '' })
+}
+
+/** In the form's own order, whatever the client's is: equal pairs are one item. */
+function fieldsOf(given: Exclude<JobInput, string>): { field: string; text: string }[] {
+  const form = inputFormOf(given)
+  const fields: readonly string[] = form === undefined ? [] : inputForms[form]
+  const texts = new Map<string, string>(Object.entries(given))
+  return fields.map((field) => ({ field, text: texts.get(field) ?? '' }))
 }
 
 function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: number) => string): void {
@@ -71,7 +86,22 @@ function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: n
   if (first) throw new MillraceError('invalid_request', `${first.path}: ${first.detail}`, { errors })
 }
 
-/** @throws MillraceError invalid_request for an option of another task, and for too many candidates */
+/** How much of an input its model reads, and how often. */
+export function readingOf(
+  task: Task,
+  { params }: Pick<SubmitOptions, 'params'>,
+): { whole: boolean; times: number } {
+  const contract: TaskContract = taskContracts[task]
+  const labels = params?.candidate_labels
+  return { whole: contract.splits === true, times: Array.isArray(labels) ? labels.length : 1 }
+}
+
+const mostResults: Readonly<Partial<Record<Task, number>>> = {
+  'fill-mask': maxCandidates,
+  'question-answering': maxAnswers,
+}
+
+/** @throws MillraceError invalid_request for an option of another task or one that is missing, and for too many results */
 export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
   const fit = optionsOf(task)
   const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
@@ -79,8 +109,12 @@ export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
     const detail = `a ${task} model takes ${fit.join(' and ')}`
     throw fieldError('invalid_request', `options.${unfit[0]}`, detail)
   }
-  if (task === 'fill-mask' && (options.top_k ?? 0) > maxCandidates) {
-    throw fieldError('invalid_request', 'options.top_k', `a fill-mask model gives at most ${maxCandidates}`)
+  const { required = [] }: TaskContract = taskContracts[task]
+  const missing = required.find((name) => options[name] === undefined)
+  if (missing) throw fieldError('invalid_request', `options.${missing}`, `a ${task} model needs it`)
+  const most = mostResults[task]
+  if (most !== undefined && (options.top_k ?? 0) > most) {
+    throw fieldError('invalid_request', 'options.top_k', `a ${task} model gives at most ${most}`)
   }
   const { truncate, encoding = 'float', top_k: topK, raw_scores: rawScores } = options
   const params = paramsOf(options, task)

@@ -33,10 +33,14 @@ export class TokenCounter {
     return tokens > maxTokens ? tooLong(String(tokens), maxTokens) : undefined
   }
 
-  /** As the model counts it, specials and all, but no more than the model takes; undefined where the budget is used up. */
-  tokensOf(text: string): number | undefined {
+  /**
+   * As the model counts it, specials and all, but no more than the model takes unless it reads all in parts (`whole`);
+   * undefined where the budget is used up.
+   */
+  tokensOf(text: string, { whole = false }: { whole?: boolean } = {}): number | undefined {
     if (text.length > this.#left) return undefined
-    return Math.min(this.#count(text), this.#tokenizer.maxTokens)
+    const tokens = this.#count(text)
+    return whole ? tokens : Math.min(tokens, this.#tokenizer.maxTokens)
   }
 
   /** Whether other requests have waited long enough. */

@@ -30,7 +30,7 @@ const embeddingFacts: ModelFacts = {
 }
 
 /**
- * A model whose vector is the text's length, and which answers only when it is told to.
+ * A model whose vector is the text's length, to which a text that begins with `$` costs 8 tokens, and which answers only when it is told to.
  * @param options.holdTakes claims are then answered only when `takes` is told to
  */
 export function computerUnderTest(
@@ -49,7 +49,8 @@ export function computerUnderTest(
     slots: 2,
     encode: ({ input }) => {
       if (input.length > 8) throw new MillraceError('input_too_long', 'too long')
-      return { ids: new Int32Array(input.length) }
+      const ids = new Int32Array(input.length)
+      return input.startsWith('$') ? { ids, cost: 8 } : { ids }
     },
     resultOf: (values) => ({ kind: 'vector', values }),
     runBatch: (items) =>

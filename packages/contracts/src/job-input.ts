@@ -5,6 +5,7 @@ import { z } from 'zod'
 export const inputForms = {
   text: [],
   query_and_text: ['query', 'text'],
+  question_and_context: ['question', 'context'],
 } as const satisfies Record<string, readonly string[]>
 export type InputForm = keyof typeof inputForms
 
@@ -14,8 +15,18 @@ export const queryAndTextSchema = z
   .meta({ id: 'QueryAndText' })
 export type QueryAndText = z.infer<typeof queryAndTextSchema>
 
-export const jobInputSchema = z.union([z.string(), queryAndTextSchema], {
-  error: 'Invalid input: expected a string or, for a rerank model, { query, text }',
+/** An input of a question-answering model: where in the context is the answer? */
+export const questionAndContextSchema = z
+  .strictObject({ question: z.string(), context: z.string() })
+  .meta({ id: 'QuestionAndContext' })
+export type QuestionAndContext = z.infer<typeof questionAndContextSchema>
+
+/** The fault of an input of no form at all. */
+const expectation =
+  'Invalid input: expected a string or, for a rerank model, { query, text }, for a question-answering model { question, context }'
+
+export const jobInputSchema = z.union([z.string(), queryAndTextSchema, questionAndContextSchema], {
+  error: expectation,
 })
 export type JobInput = z.infer<typeof jobInputSchema>
 
@@ -31,7 +42,7 @@ export const jobInputsSchema = z
       context.addIssue({
         code: 'custom',
         path: [i],
-        message: 'Invalid input: expected a string or, for a rerank model, { query, text }',
+        message: expectation,
       })
     }
   })

@@ -15,6 +15,8 @@ export interface ConformanceSubject {
   readonly tolerance: number
   /** Whether the model tells the two texts of a pair apart by token types. */
   readonly pairs?: boolean
+  /** Whether an item may have several sequences. */
+  readonly sequences?: boolean
   /** An id that every item must hold: put in its first place. */
   readonly firstId?: number
 }
@@ -45,15 +47,17 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
       return vector
     }
     const expectClose = (a: Float32Array | undefined, b: Float32Array | undefined) => {
-      expect(a).toHaveLength(facts.dimensions)
-      expect(b).toHaveLength(facts.dimensions)
+      // Where lengths vary, they are those of the item: the same alone and in company.
+      expect(a).toHaveLength(facts.dimensions || (b?.length ?? 0))
+      expect(b).toHaveLength(a?.length ?? 0)
       const largest = Math.max(...Array.from(a ?? [], (value, d) => Math.abs(value - (b?.[d] ?? 0))))
       expect(largest).toBeLessThanOrEqual(tolerance)
     }
 
     it('one item gives one vector of the announced length, all of it numbers', async () => {
       const vector = await vectorOf(item(7, 1))
-      expect(vector).toHaveLength(facts.dimensions)
+      expect(vector).toHaveLength(facts.dimensions || vector.length)
+      expect(vector.length).toBeGreaterThan(0)
       expect(vector.every(Number.isFinite)).toBe(true)
     })
 
@@ -85,6 +89,21 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
         expectClose(a, await vectorOf(plain))
         expectClose(b, await vectorOf(pair))
         expectClose((await engine.run([item(31, 15), pair]))[1], b)
+      })
+    }
+
+    if (subject.sequences === true) {
+      it('an item of several sequences gives what each of them gives, one after the other, whatever is beside it', async () => {
+        const [a, b, c] = [item(9, 16), { ...item(5, 17), typeOneFrom: 2 }, item(30, 18)]
+        const several: EncodedItem = { ...a, extra: { more: [b, c] } }
+        const apart = await Promise.all([a, b, c].map(vectorOf))
+        const one = Float32Array.from(apart.flatMap((vector) => [...vector]))
+        expectClose(await vectorOf(several), one)
+        const together = await engine.run([item(4, 19), several, item(64, 20), several])
+        expect(together).toHaveLength(4)
+        expectClose(together[1], one)
+        expectClose(together[3], one)
+        expectClose(together[0], await vectorOf(item(4, 19)))
       })
     }
 

@@ -47,12 +47,20 @@ export interface Pooling {
 
 /**
  * How a model's output becomes the vector of an item: token vectors are pooled; logits become scores; of the logits at
- * the mask the best become candidates: `count` scores (shares of 1), best first, and then their `count` token ids.
+ * the mask the best become candidates: `count` scores (shares of 1), best first, and then their `count` token ids; or all
+ * logits are given as they are, see LogitsOf.
  */
 export type OutputRule =
   | { readonly kind: 'pooled'; readonly pooling: Pooling }
   | { readonly kind: 'scores'; readonly activation: Activation }
   | { readonly kind: 'candidates'; readonly maskTokenId: number; readonly most: number }
+  | { readonly kind: 'logits'; readonly of: LogitsOf }
+
+/**
+ * The logits of every sequence of an item, one sequence after the other. `tokens`: a row for each of its tokens, one logit
+ * per label; `ends`: one of each token as a beginning, then one of each as an end; `sequence`: one per label.
+ */
+export type LogitsOf = 'tokens' | 'ends' | 'sequence'
 
 /** What an engine needs to know. Plain data: it crosses a process border. */
 export interface EngineSpec {

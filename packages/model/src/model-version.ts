@@ -60,6 +60,8 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
       return [output.activation]
     case 'candidates':
       return [output.kind, output.maskTokenId, output.most]
+    case 'logits':
+      return [output.kind, output.of]
   }
 }
 

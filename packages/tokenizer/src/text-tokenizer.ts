@@ -4,9 +4,11 @@
  */
 import { Tokenizer } from '@huggingface/tokenizers'
 import { MillraceError, type Task } from '@millrace/contracts'
+import { byteLevelText } from './byte-level.js'
 import { idsOf, type PairFrame, pairFrame, type SpecialFrame, specialFrame } from './frames.js'
 import { type Mask, maskOf, refuseMasks } from './mask.js'
 import { isPair, readPair } from './pair.js'
+import { type SpanFinder, spanFinder } from './spans.js'
 import { isTokenIds, readTokenIds } from './token-ids.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
 
@@ -38,6 +40,28 @@ export interface TextTokenizer {
   decode(ids: readonly number[], options: { special: boolean }): string
 }
 
+/** For tasks that put tokens together themselves, or whose answers are places in a text. */
+export interface TextPieces {
+  /** Tokens with their places in a text, of a task that needs them; absent where this tokenizer's cannot be told. */
+  readonly spansOf?: SpanFinder
+  /** How many special tokens are put before a text, and how many around it in all. */
+  readonly specials: { readonly before: number; readonly all: number }
+  /** Of two texts: how many are put before, between and behind them; absent for a task that takes one. */
+  readonly pairSpecials?: { readonly before: number; readonly between: number; readonly after: number }
+  /** Puts the special tokens around one row of ids, or around and between two. */
+  frame(a: readonly number[], b?: readonly number[]): EncodedText
+  /** Whether the vocabulary itself marks what goes on with a word (`##s`). */
+  readonly marksPieces: boolean
+  /** Stands for what the vocabulary has not. */
+  readonly unknownId: number | undefined
+  /** As the vocabulary writes it; undefined for an id that is none. */
+  tokenOf(id: number): string | undefined
+  /** Tokens as text: the reference's `convert_tokens_to_string`. */
+  join(tokens: readonly string[]): string
+  /** The ids of a text, without the special tokens. */
+  idsOf(text: string): number[]
+}
+
 /**
  * @param task decides what is compared with: sentence-transformers strips a text that it embeds, while the classifiers
  * and cross-encoders of transformers get it as it is; a rerank model takes pairs, the others do not
@@ -46,7 +70,7 @@ export interface TextTokenizer {
 export async function loadTextTokenizer(
   modelDir: string,
   task: Task = 'feature-extraction',
-): Promise<TextTokenizer> {
+): Promise<TextTokenizer & { pieces: TextPieces }> {
   const files = await readTokenizerFiles(modelDir)
   let tokenizer: Tokenizer
   try {
@@ -59,7 +83,7 @@ export async function loadTextTokenizer(
   }
   const typed = (files.modelConfig.type_vocab_size ?? 2) > 1
   const ofText = { ...specialFrame(tokenizer, modelDir), middle: [], middleOfFirst: undefined }
-  const ofPair = task === 'rerank' ? pairFrame(tokenizer, modelDir, typed) : undefined
+  const ofPair = pairTasks.includes(task) ? pairFrame(tokenizer, modelDir, typed) : undefined
   const maxTokens = lengthLimit(files, modelDir)
   if (maxTokens <= (ofPair ? specialsOf(ofPair) + 1 : specialsOf(ofText))) {
     throw new Error(`The length limit of ${modelDir} (${maxTokens}) leaves no room for a token`)
@@ -68,6 +92,8 @@ export async function loadTextTokenizer(
   const lowerCase = files.sentenceConfig.do_lower_case === true
 
   const mask = task === 'fill-mask' ? maskOf(files, tokenizer) : undefined
+
+  const finder = spanTasks.includes(task) && !lowerCase ? spanFinder(tokenizer, files) : undefined
 
   const contentOfText = (text: string): number[] => {
     const stripped = strip ? text.trim() : text
@@ -84,11 +110,39 @@ export async function loadTextTokenizer(
     return { frame: ofText, a, b: [] }
   }
 
+  const pieces: TextPieces = {
+    ...(finder ? { spansOf: finder } : {}),
+    specials: { before: ofText.prefix.length, all: specialsOf(ofText) },
+    ...(ofPair
+      ? {
+          pairSpecials: {
+            before: ofPair.prefix.length,
+            between: ofPair.middle.length,
+            after: ofPair.suffix.length,
+          },
+        }
+      : {}),
+    marksPieces: Boolean(files.tokenizer.model.continuing_subword_prefix),
+    unknownId: tokenizer.model?.unk_token_id,
+    tokenOf: (id) => tokenizer.id_to_token(id),
+    frame: (a, b) => {
+      if (b !== undefined && !ofPair)
+        throw new Error('Only the tokenizer of a task with pairs frames two texts')
+      return framed({ frame: b === undefined ? ofText : (ofPair ?? ofText), a, b: b ?? [] })
+    },
+    join: (tokens) => {
+      if (files.tokenizer.decoder?.type === 'ByteLevel') return byteLevelText(tokens)
+      return tokenizer.decoder?.decode([...tokens]) ?? tokens.join(' ')
+    },
+    idsOf: contentOfText,
+  }
+
   return {
     maxTokens,
     padTokenId: padTokenId(tokenizer, files),
     count: (text) => tokensOf(partsOf(text)),
     ...(mask ? { mask } : {}),
+    pieces,
     decode: (ids, { special }) => tokenizer.decode([...ids], { skip_special_tokens: !special }),
     encode(text, { truncate }) {
       const parts = partsOf(text)
@@ -107,6 +161,9 @@ export async function loadTextTokenizer(
     },
   }
 }
+
+const pairTasks: readonly string[] = ['rerank', 'question-answering', 'zero-shot-classification']
+const spanTasks: readonly string[] = ['token-classification', 'question-answering']
 
 interface Parts {
   readonly frame: PairFrame

@@ -17,4 +17,8 @@ export interface TaskContract {
    * gives none, so that giving it and leaving it out is one key; or null where it then has none.
    */
   readonly params: Readonly<Partial<Record<OptionName, ParamValue | null>>>
+  /** Params that a client must give. */
+  readonly required?: readonly OptionName[]
+  /** An input that is longer than the model takes is read in parts: a gateway refuses none for its tokens. */
+  readonly splits?: true
 }

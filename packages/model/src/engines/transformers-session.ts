@@ -15,6 +15,8 @@ export interface LoadedSession {
   run(batch: PaddedBatch): Promise<{
     data: Float32Array
     dims: readonly number[]
+    /** The output beside it, of the same shape, where one was asked for. */
+    beside: Float32Array | undefined
     dispose(): void
   }>
   dispose(): Promise<unknown>
@@ -54,9 +56,16 @@ type Dtype = import('@huggingface/transformers').DataType
 
 export interface WantedOutput {
   /** The library's class for this kind of model. */
-  readonly head: 'AutoModel' | 'AutoModelForSequenceClassification' | 'AutoModelForMaskedLM'
+  readonly head:
+    | 'AutoModel'
+    | 'AutoModelForSequenceClassification'
+    | 'AutoModelForMaskedLM'
+    | 'AutoModelForTokenClassification'
+    | 'AutoModelForQuestionAnswering'
   /** Names it may have: the first that the model gives is taken. */
   readonly outputs: readonly string[]
+  /** Another that is read with it. */
+  readonly beside?: string
 }
 
 /** ONNX Runtime's default, named because a prepared file depends on it. */
@@ -122,7 +131,7 @@ export async function saveOptimized(
 export async function loadSession(
   transformers: Transformers,
   spec: EngineSpec,
-  { head, outputs: names }: WantedOutput,
+  { head, outputs: names, beside }: WantedOutput,
 ): Promise<LoadedSession> {
   const { Tensor } = transformers
   const loading = transformers[head].from_pretrained(spec.prepared ?? spec.dir, {
@@ -151,14 +160,29 @@ export async function loadSession(
       const name = names.find((one) => outputs[one])
       const output = name === undefined ? undefined : outputs[name]
       // Classes of the library name outputs that this model has not, and gather those they do not know in a list.
-      for (const other of Object.values(outputs).flat()) if (other !== output) other?.dispose()
+      const second = beside === undefined ? undefined : outputs[beside]
+      for (const other of Object.values(outputs).flat()) {
+        if (other !== output && other !== second) other?.dispose()
+      }
       if (output === undefined) {
         throw new Error(`The model gives no ${names.join(' or ')}; its outputs are others`)
+      }
+      if (beside !== undefined && !(second?.data instanceof Float32Array)) {
+        throw new Error(`The model gives no float32 ${beside}`)
       }
       if (!(output.data instanceof Float32Array)) {
         throw new Error(`The model's output is ${output.type}, not float32`)
       }
-      return { data: output.data, dims: output.dims, dispose: () => output.dispose() }
+      const dispose = () => {
+        output.dispose()
+        second?.dispose()
+      }
+      return {
+        data: output.data,
+        dims: output.dims,
+        beside: second?.data as Float32Array | undefined,
+        dispose,
+      }
     },
     dispose: () => model.dispose(),
   }

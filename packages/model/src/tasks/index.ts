@@ -3,8 +3,11 @@ import type { Task } from '@millrace/contracts'
 import { openFeatureExtraction } from './feature-extraction.js'
 import { openFillMask } from './fill-mask.js'
 import type { ModelTask } from './model-task.js'
+import { openQuestionAnswering } from './question-answering.js'
 import { openRerank } from './rerank.js'
 import { openTextClassification } from './text-classification.js'
+import { openTokenClassification } from './token-classification.js'
+import { openZeroShotClassification } from './zero-shot-classification.js'
 
 export type { LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
 
@@ -13,6 +16,9 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'text-classification': openTextClassification,
   rerank: openRerank,
   'fill-mask': openFillMask,
+  'zero-shot-classification': openZeroShotClassification,
+  'question-answering': openQuestionAnswering,
+  'token-classification': openTokenClassification,
 }
 
 /** @throws Error naming the file that is missing, broken or asks for something that is not supported */
