@@ -10,7 +10,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type DownloadOptions, downloadModel } from './download-model.js'
 import { findModelFiles } from './model-files.js'
 
-const starter = fileURLToPath(new URL('../../../models/all-MiniLM-L6-v2', import.meta.url))
+const modelsDir = fileURLToPath(new URL('../../../models', import.meta.url))
+const starter = join(modelsDir, 'all-MiniLM-L6-v2')
 const id = 'owner/name'
 const revision = 'a'.repeat(40)
 const prefix = `/${id}/resolve/${revision}/`
@@ -19,11 +20,14 @@ let server: Server
 let requests: string[] = []
 let answer: (file: string) => 'file' | 'missing' | 'fault' | 'silence'
 let dataDir: string
+/** What the hub has. */
+let served = starter
 const scratch: string[] = []
 
 beforeEach(async () => {
   requests = []
-  answer = (file) => (existsSync(join(starter, file)) ? 'file' : 'missing')
+  served = starter
+  answer = (file) => (existsSync(join(served, file)) ? 'file' : 'missing')
   dataDir = await mkdtemp(join(tmpdir(), 'millrace-download-'))
   scratch.push(dataDir)
   server = createServer(async (request, response) => {
@@ -33,8 +37,8 @@ beforeEach(async () => {
     const kind = file === '' ? 'missing' : answer(file)
     if (kind === 'silence') return
     if (kind !== 'file') return response.writeHead(kind === 'missing' ? 404 : 500).end()
-    response.writeHead(200, { 'content-length': (await stat(join(starter, file))).size })
-    return request.method === 'HEAD' ? response.end() : createReadStream(join(starter, file)).pipe(response)
+    response.writeHead(200, { 'content-length': (await stat(join(served, file))).size })
+    return request.method === 'HEAD' ? response.end() : createReadStream(join(served, file)).pipe(response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 })
@@ -57,7 +61,7 @@ function download(options: Partial<DownloadOptions> = {}): Promise<string> {
 }
 
 async function expectSameFile(dir: string, file: string): Promise<void> {
-  const [there, here] = await Promise.all([readFile(join(dir, file)), readFile(join(starter, file))])
+  const [there, here] = await Promise.all([readFile(join(dir, file)), readFile(join(served, file))])
   expect(there.equals(here)).toBe(true)
 }
 
@@ -78,6 +82,23 @@ describe('a hub model', () => {
     expect(await download()).toBe(dir)
     expect(requests).toHaveLength(before)
   }, 30_000)
+})
+
+describe('a model that generates', () => {
+  it.each([
+    ['tiny-writer', 'text-generation', ['onnx/model.onnx']],
+    ['tiny-rewriter', 'summarization', ['onnx/decoder_model_merged.onnx', 'onnx/encoder_model.onnx']],
+  ] as const)(
+    '%s for %s comes with the graphs of its task and what its files say of generating',
+    async (name, task, graphs) => {
+      served = join(modelsDir, 'fixtures', name)
+      const dir = await download({ dtype: 'fp32', task })
+      for (const file of [...graphs, 'generation_config.json', 'config.json']) await expectSameFile(dir, file)
+      const decisive = await findModelFiles(dir, 'fp32', { onnx: true, task })
+      expect(decisive.filter((file) => file.startsWith('onnx/'))).toEqual(graphs)
+    },
+    30_000,
+  )
 })
 
 describe('a download that fails', () => {

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
+import { isGeneration, type Task } from '@millrace/contracts'
 import { childEnvironment } from './child-environment.js'
 import type { FromDownload, ToDownload } from './download-messages.js'
 import type { ModelEvent } from './events.js'
@@ -18,6 +19,8 @@ export interface DownloadOptions {
   /** A commit: 40 hexadecimal digits. */
   readonly revision: string
   readonly dtype: string
+  /** Decides which graphs are fetched; one, `model`, by default. */
+  readonly task?: Task
   readonly dataDir: string
   readonly on?: (event: ModelEvent) => void
   /** Another hub; the library's default otherwise. */
@@ -31,16 +34,17 @@ export interface DownloadOptions {
  * @throws Error that says which file could not be fetched and why
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
-  const { id, revision, dtype } = options
+  const { id, revision, dtype, task } = options
   if (!/^[\w.-]+\/[\w.-]+$/.test(id) || !/^[0-9a-f]{40}$/.test(revision)) {
     throw new Error(`'${id}' at '${revision}' is not a hub id with a pinned revision`)
   }
   const cacheDir = resolve(options.dataDir, 'models')
   const dir = join(cacheDir, id, revision)
-  const note = join(dir, `complete-${dtype}.json`)
+  const graphs = task !== undefined && isGeneration(task) ? `-${task}` : ''
+  const note = join(dir, `complete-${dtype}${graphs}.json`)
   if (await readable(note)) return dir
   const files = await runDownload(
-    { type: 'download', id, revision, dtype, cacheDir, ...host(options) },
+    { type: 'download', id, revision, dtype, cacheDir, ...optional(options) },
     options,
   )
   // Not the process id: in containers that share this folder every worker has the same one.
@@ -55,8 +59,8 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
   return dir
 }
 
-function host({ remoteHost }: DownloadOptions): { remoteHost?: string } {
-  return remoteHost === undefined ? {} : { remoteHost }
+function optional({ remoteHost, task }: DownloadOptions): Pick<ToDownload, 'remoteHost' | 'task'> {
+  return { ...(remoteHost === undefined ? {} : { remoteHost }), ...(task === undefined ? {} : { task }) }
 }
 
 /** In a child of its own: the library stays out of the worker's memory, and a stuck transfer can be ended. */

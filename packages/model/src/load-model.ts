@@ -7,7 +7,7 @@ import { basename } from 'node:path'
 import type { ModelFacts, Task } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
 import { downloadModel } from './download-model.js'
-import type { EncodedItem, EngineSpec } from './engine.js'
+import type { EncodedItem, EngineSpec, RunHooks } from './engine.js'
 import type { ModelEvent } from './events.js'
 import { findModelFiles } from './model-files.js'
 import { ModelProcess } from './model-process.js'
@@ -16,7 +16,7 @@ import type { BatchOutcome } from './open-batch.js'
 import { ProcessPool } from './process-pool.js'
 import { probeDifference, toleratedDifference } from './self-test.js'
 import { type StartOn, startMapped } from './start-mapped.js'
-import { type ModelInput, openTask, type TaskResult } from './tasks/index.js'
+import { type LoadedTask, type ModelInput, openTask, type TaskResult } from './tasks/index.js'
 
 export interface LoadModelOptions {
   readonly alias: string
@@ -55,9 +55,11 @@ export interface LoadedModel {
    * Outcomes in the order of the batch; never rejects for what an input does.
    * @throws MillraceError `shutting_down` after close; Error when no model process can be started any more
    */
-  runBatch(batch: readonly EncodedItem[]): Promise<BatchOutcome>
+  runBatch(batch: readonly EncodedItem[], hooks?: RunHooks): Promise<BatchOutcome>
   /** What the numbers that `runBatch` gave for an item mean. */
   resultOf(output: Float32Array, item: EncodedItem, input: ModelInput): TaskResult
+  /** Reads along while an item is computed; undefined where items do not grow. */
+  readonly follow?: LoadedTask['follow']
   /** Model processes that are up now. */
   pids(): number[]
   /** Lets the batches in hand finish within `limitMs` (default: the batch time limit), with `force` not at all. Twice is fine. */
@@ -68,7 +70,10 @@ export interface LoadedModel {
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
   const { dir, source, revision } = await locate(options, on)
-  const files = await findModelFiles(dir, options.dtype, { onnx: options.engineModule === undefined })
+  const files = await findModelFiles(dir, options.dtype, {
+    onnx: options.engineModule === undefined,
+    task: options.task,
+  })
   const task = await openTask(dir, options.task)
   const { tokenizer, output } = task
   const engineModule = options.engineModule ?? builtInEngine(task.engine)
@@ -86,7 +91,11 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const start: StartOn = (wanted, signal) =>
     ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
   // Another's engine may have no file that could be mapped.
-  const mapped = options.mappedWeights === true && options.engineModule === undefined
+  let mapped = options.mappedWeights === true && options.engineModule === undefined
+  if (mapped && output.kind === 'generated') {
+    mapped = false
+    on({ type: 'weights-not-mapped', why: `models for ${options.task} are not prepared yet` })
+  }
   const preparing = { engineModule, spec, files: digests, dataDir: options.dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
@@ -96,10 +105,12 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     on,
   })
   try {
+    const alone = pool.facts?.oneAtATime === true
+    if (alone) pool.limitItems(1)
     const difference = await probeDifference(pool, task)
-    const mode = difference > toleratedDifference ? 'one_at_a_time' : 'batched'
+    const mode = alone || difference > toleratedDifference ? 'one_at_a_time' : 'batched'
     on({ type: 'self-test', difference, mode })
-    if (mode === 'one_at_a_time') {
+    if (mode === 'one_at_a_time' && !alone) {
       if (options.strictBatching) throw new Error(refusal(options.alias, difference))
       pool.limitItems(1)
     }
@@ -124,8 +135,9 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       slots: pool.slots,
       maxBatchItems: mode === 'one_at_a_time' ? 1 : undefined,
       encode: (input) => task.encode(input),
-      runBatch: (batch) => pool.run(batch),
+      runBatch: (batch, hooks) => pool.run(batch, hooks),
       resultOf: (output, item, input) => loaded.resultOf(output, item, input),
+      ...(loaded.follow === undefined ? {} : { follow: loaded.follow }),
       pids: () => pool.pids(),
       close: ({ force = false, limitMs = batchTimeoutMs } = {}) => pool.close({ force, limitMs }),
     }
@@ -141,12 +153,16 @@ export function builtInEngine(name: string): string {
 }
 
 async function locate(
-  { alias, dir, hub, dataDir, dtype }: LoadModelOptions,
+  { alias, task, dir, hub, dataDir, dtype }: LoadModelOptions,
   on: (event: ModelEvent) => void,
 ): Promise<{ dir: string; source: string; revision: string }> {
   if (dir != null) return { dir, source: 'local', revision: '' }
   if (hub == null) throw new Error(`The model '${alias}' names neither a folder nor a hub id`)
-  return { dir: await downloadModel({ ...hub, dtype, dataDir, on }), source: hub.id, revision: hub.revision }
+  return {
+    dir: await downloadModel({ ...hub, task, dtype, dataDir, on }),
+    source: hub.id,
+    revision: hub.revision,
+  }
 }
 
 function refusal(alias: string, difference: number): string {

@@ -43,6 +43,8 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
       return [output.activation]
     case 'candidates':
       return [output.kind, output.maskTokenId, output.most]
+    case 'generated':
+      return [JSON.stringify(output)]
   }
 }
 

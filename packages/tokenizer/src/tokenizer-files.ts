@@ -27,6 +27,7 @@ const tokenizerConfigSchema = z.looseObject({
 
 const modelConfigSchema = z.looseObject({
   max_position_embeddings: z.number().int().positive().nullish(),
+  n_positions: z.number().int().positive().nullish(),
   pad_token_id: z.number().int().nonnegative().nullish(),
   type_vocab_size: z.number().int().nonnegative().nullish(),
 })

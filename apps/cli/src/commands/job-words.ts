@@ -50,6 +50,7 @@ function outputWords(output: unknown): string {
   const item = output as ItemOutput
   if (typeof item === 'string') return vectorWords(decodeEmbedding(item))
   if (Array.isArray(item)) return isRanking(item) ? rankingWords(item) : vectorWords(item)
+  if ('generated_text' in item) return item.generated_text
   return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
 }
 

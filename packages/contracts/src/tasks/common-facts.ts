@@ -8,7 +8,9 @@ export const commonFacts = z.object({
   batching: z.object({
     mode: z
       .enum(['batched', 'one_at_a_time'])
-      .describe('`one_at_a_time` where the self-test found that company changes an answer'),
+      .describe(
+        '`one_at_a_time` where the self-test found that company changes an answer, and where the task is run so',
+      ),
     probe_difference: z.number().describe('Largest difference between a result alone and in a mixed batch'),
   }),
 })

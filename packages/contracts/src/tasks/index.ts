@@ -2,6 +2,17 @@
 import { z } from 'zod'
 import { embeddingSchema, featureExtraction, featureExtractionFacts } from './feature-extraction.js'
 import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
+import {
+  generatedTextSchema,
+  summarization,
+  summarizationFacts,
+  text2textGeneration,
+  text2textGenerationFacts,
+  textGeneration,
+  textGenerationFacts,
+  translation,
+  translationFacts,
+} from './generation.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
 import type { TaskContract } from './task-contract.js'
 import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
@@ -11,6 +22,10 @@ export const taskContracts = {
   'text-classification': textClassification,
   rerank: rerankPair,
   'fill-mask': fillMask,
+  'text-generation': textGeneration,
+  summarization,
+  translation,
+  'text2text-generation': text2textGeneration,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
@@ -22,6 +37,7 @@ export const taskOutputs = {
   'text-classification: labels, best first': z.array(labelScoreSchema),
   'rerank: a score': scoreSchema,
   'fill-mask: candidates, best first': z.array(candidateSchema),
+  'text-generation, summarization, translation, text2text-generation: a text': generatedTextSchema,
 } as const
 
 /** What a loaded model says of itself. */
@@ -30,11 +46,16 @@ export const taskFacts = [
   textClassificationFacts,
   rerankFacts,
   fillMaskFacts,
+  textGenerationFacts,
+  summarizationFacts,
+  translationFacts,
+  text2textGenerationFacts,
 ] as const
 
 export * from './common-facts.js'
 export * from './feature-extraction.js'
 export * from './fill-mask.js'
+export * from './generation.js'
 export * from './rerank-pair.js'
 export * from './task-contract.js'
 export * from './text-classification.js'

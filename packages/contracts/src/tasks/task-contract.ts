@@ -17,4 +17,6 @@ export interface TaskContract {
    * gives none, so that giving it and leaving it out is one key; or null where it then has none.
    */
   readonly params: Readonly<Partial<Record<OptionName, ParamValue | null>>>
+  /** Most items of a chunk, where one takes much longer than a forward pass. */
+  readonly chunkItems?: number
 }

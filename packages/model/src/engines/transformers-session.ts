@@ -3,7 +3,8 @@
  * Every session option of Millrace is here.
  */
 import { createRequire, Module } from 'node:module'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
+import type { InferenceSession } from 'onnxruntime-common'
 import type { EngineSpec } from '../engine.js'
 import type { PaddedBatch } from '../padded-batch.js'
 
@@ -78,6 +79,17 @@ function sessionOptions(threads: number) {
 
 type OnnxRuntime = typeof import('onnxruntime-common')
 
+/** The very copy that transformers.js loads: prepared files must suit its version. */
+export function requireRuntime(): OnnxRuntime {
+  const require = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))
+  return require('onnxruntime-node')
+}
+
+/** @returns a session on one graph of a model folder, without transformers.js around it */
+export function openGraph(dir: string, file: string, threads: number): Promise<InferenceSession> {
+  return requireRuntime().InferenceSession.create(join(dir, file), sessionOptions(threads))
+}
+
 /**
  * Saves a graph as ONNX Runtime has optimised it, its weights in `<to>.data`, from where processes map them. Keys:
  * onnxruntime_session_options_config_keys.h.
@@ -88,9 +100,7 @@ export async function saveOptimized(
   to: string,
   { threads, prepacked }: { threads: number; prepacked: boolean },
 ): Promise<void> {
-  // The very copy that transformers.js loads: the file must suit its version.
-  const require = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))
-  const { InferenceSession }: OnnxRuntime = require('onnxruntime-node')
+  const { InferenceSession } = requireRuntime()
   const options = sessionOptions(threads)
   const session = await InferenceSession.create(from, {
     ...options,

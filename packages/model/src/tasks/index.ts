@@ -2,17 +2,22 @@
 import type { Task } from '@millrace/contracts'
 import { openFeatureExtraction } from './feature-extraction.js'
 import { openFillMask } from './fill-mask.js'
+import { openGeneration } from './generation.js'
 import type { ModelTask } from './model-task.js'
 import { openRerank } from './rerank.js'
 import { openTextClassification } from './text-classification.js'
 
-export type { LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
+export type { Follower, LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
 
 const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'feature-extraction': openFeatureExtraction,
   'text-classification': openTextClassification,
   rerank: openRerank,
   'fill-mask': openFillMask,
+  'text-generation': (dir) => openGeneration(dir, 'text-generation'),
+  summarization: (dir) => openGeneration(dir, 'summarization'),
+  translation: (dir) => openGeneration(dir, 'translation'),
+  'text2text-generation': (dir) => openGeneration(dir, 'text2text-generation'),
 }
 
 /** @throws Error naming the file that is missing, broken or asks for something that is not supported */
