@@ -373,6 +373,10 @@ describe('what operators see', () => {
         },
         { id: reranker, task: 'rerank', workers: 2, facts: { task: 'rerank', max_tokens: 64 } },
         { id: filler, task: 'fill-mask', workers: 2, facts: { mask_token: '[MASK]', max_tokens: 64 } },
+        { id: 'tiny-writer', task: 'text-generation', workers: 0, facts: null },
+        { id: 'tiny-rewriter', task: 'text2text-generation', workers: 0, facts: null },
+        { id: 'tiny-summarizer', task: 'summarization', workers: 0, facts: null },
+        { id: 'tiny-translator', task: 'translation', workers: 0, facts: null },
         { id: embedder, task: 'feature-extraction', workers: 0, facts: null },
       ],
     })

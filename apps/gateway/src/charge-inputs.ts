@@ -1,4 +1,4 @@
-/** Charges a request's input tokens to a tenant that has a limit. */
+/** Charges a request's tokens to a tenant that has a limit: those of its inputs, and those it lets a model write. */
 import type { TextTokenizer } from '@millrace/tokenizer'
 import type { GatewayContext, RequestContext } from './context.js'
 import { chargeTokens } from './middleware/rate-limit.js'
@@ -7,15 +7,19 @@ import { TokenCounter } from './token-counter.js'
 /** English has some 4.5 characters a token; used where this gateway has not the model's tokenizer. */
 const charsPerToken = 4
 
-/** @throws MillraceError rate_limited; body_too_large for more than the whole limit */
+/**
+ * @param newTokens most that are written for each input: charged as if all were, for nobody knows yet
+ * @throws MillraceError rate_limited; body_too_large for more than the whole limit
+ */
 export async function chargeInputs(
   c: RequestContext,
   inputs: readonly string[],
   tokenizer: TextTokenizer | undefined,
   { limits }: GatewayContext,
+  newTokens = 0,
 ): Promise<void> {
   if (c.get('tenant').tokensPerMinute === null) return
-  let tokens = 0
+  let tokens = newTokens * inputs.length
   const counter = tokenizer && new TokenCounter(tokenizer)
   for (const input of inputs) {
     tokens += counter?.tokensOf(input) ?? Math.ceil(input.length / charsPerToken)

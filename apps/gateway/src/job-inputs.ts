@@ -1,14 +1,17 @@
 /** What a job's task takes: the inputs of a submit as the strings that are tokenized, and the options that fit. */
 import {
+  defaultNewTokens,
   type FieldError,
   fieldError,
   formWords,
   inputFormOf,
+  isGeneration,
   type JobInput,
   type JobOptions,
   MillraceError,
   maxCandidates,
   optionsOf,
+  type Params,
   paramsOf,
   type SubmitJob,
   type Task,
@@ -71,8 +74,15 @@ function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: n
   if (first) throw new MillraceError('invalid_request', `${first.path}: ${first.detail}`, { errors })
 }
 
-/** @throws MillraceError invalid_request for an option of another task, and for too many candidates */
-export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
+/**
+ * @param limits.maxNewTokens most that may be asked for
+ * @throws MillraceError invalid_request for an option of another task, for too many candidates or tokens
+ */
+export function submitOptions(
+  options: JobOptions,
+  task: Task,
+  { maxNewTokens }: { maxNewTokens: number },
+): SubmitOptions {
   const fit = optionsOf(task)
   const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
   if (unfit) {
@@ -83,12 +93,38 @@ export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
     throw fieldError('invalid_request', 'options.top_k', `a fill-mask model gives at most ${maxCandidates}`)
   }
   const { truncate, encoding = 'float', top_k: topK, raw_scores: rawScores } = options
-  const params = paramsOf(options, task)
+  if (isGeneration(task)) refuseOddGeneration(options, maxNewTokens)
+  const params = isGeneration(task) ? generationParams(options, task, maxNewTokens) : paramsOf(options, task)
+  const unshared = options.do_sample === true && options.seed === undefined
   return {
     truncate,
     ...(Object.keys(params).length === 0 ? {} : { params }),
+    ...(unshared ? { unshared } : {}),
     encoding,
     ...(topK === undefined ? {} : { topK }),
     ...(rawScores === undefined ? {} : { rawScores }),
   }
+}
+
+/** Options that only drawing heeds. */
+const samplingOptions = ['temperature', 'top_k', 'top_p', 'seed'] as const
+
+function refuseOddGeneration(options: JobOptions, maxNewTokens: number): void {
+  const { max_new_tokens: most = Math.min(defaultNewTokens, maxNewTokens), min_new_tokens: least = 0 } =
+    options
+  if (most > maxNewTokens) {
+    throw fieldError('invalid_request', 'options.max_new_tokens', `at most ${maxNewTokens} here`)
+  }
+  if (least > most) {
+    throw fieldError('invalid_request', 'options.min_new_tokens', `more than max_new_tokens, ${most}`)
+  }
+  const idle = samplingOptions.find((name) => options[name] !== undefined)
+  if (options.do_sample !== true && idle) {
+    throw fieldError('invalid_request', `options.${idle}`, 'means something with do_sample only')
+  }
+}
+
+function generationParams(options: JobOptions, task: Task, maxNewTokens: number): Params {
+  const most = options.max_new_tokens ?? Math.min(defaultNewTokens, maxNewTokens)
+  return paramsOf({ ...options, max_new_tokens: most }, task)
 }

@@ -45,6 +45,10 @@ const lookahead = 64
 /** Chunks whose items are not in the batcher yet; more would be fetched blindly. */
 const maxBlindChunks = 2
 const maxChunksInHand = 256
+/** Another worker's text is waited for this long before we write it ourselves. */
+const longestGrowthMs = 3_600_000
+/** Share of a graceful stop after which a text that is still being written is given back. */
+const growthShare = 0.8
 
 /** Loads the model, then consumes. @throws Error when the model cannot be loaded */
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
@@ -62,7 +66,8 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     model,
     batcher: new MicroBatcher<ItemInFlight>(limits, now),
     claims,
-    busyLimitMs: config.BATCH_TIMEOUT_MS,
+    // What grows may take its time; a worker that dies loses its claim.
+    busyLimitMs: model.follow ? longestGrowthMs : config.BATCH_TIMEOUT_MS,
     now,
     emit,
     onRoom: () => consumer.roomChanged(),
@@ -131,7 +136,9 @@ async function stop(
 ): Promise<void> {
   parts.consumer.stopFetching()
   await parts.computer.stop()
+  const hurry = setTimeout(() => parts.computer.endGrowing(), limitMs * growthShare)
   await parts.consumer.close(limitMs)
+  clearTimeout(hurry)
   await parts.model.close()
   await parts.claims.close()
 }

@@ -65,6 +65,9 @@ export const environmentSchema = z.object({
   MAX_INPUT_CHARS: int(1, 1 << 24)
     .default(100_000)
     .describe('Most characters one input may hold'),
+  MAX_NEW_TOKENS: int(1, 1 << 20)
+    .default(4096)
+    .describe('Most tokens that a job may let a generating model write per input'),
   CHUNK_ITEMS: int(1, 1024).default(32).describe('Items that travel together as one BullMQ job'),
   JOB_TTL_S: int(10, 30 * 86_400)
     .default(3600)
@@ -110,7 +113,7 @@ export const environmentSchema = z.object({
   BATCH_ITEMS: int(1, 4096).default(32).describe('Most items of a batch'),
   BATCH_TIMEOUT_MS: int(100, 3_600_000)
     .default(30_000)
-    .describe('A model process busier than this with one batch is killed'),
+    .describe('A model process busier than this with one batch, or with one token of a text, is killed'),
   MODEL_PROCESSES: int(1, 64).default(1).describe('Model processes per model and worker'),
   MODEL_THREADS: int(1, 256).default(1).describe('Intra-op threads of one model process'),
   MAPPED_WEIGHTS: flag

@@ -126,12 +126,12 @@ async function checkedRequest(
 ): Promise<SubmitRequest> {
   const { config } = context
   const model = modelOf(config, body.model)
-  const options = submitOptions(body.options, model.task)
+  const options = submitOptions(body.options, model.task, { maxNewTokens: config.MAX_NEW_TOKENS })
   const tokenizer = context.tokenizers.get(body.model)
   const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
   const { inputs, single } = await jobInputs(body, model.task, tokenizer, limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)
-  await chargeInputs(c, inputs, tokenizer, context)
+  await chargeInputs(c, inputs, tokenizer, context, Number(options.params?.max_new_tokens ?? 0))
   const tenant = c.get('tenant').name
   return {
     model: body.model,
