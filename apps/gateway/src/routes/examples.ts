@@ -120,6 +120,14 @@ export const submitExamples = {
     summary: 'A text with a mask, for a fill-mask model: the output is the best candidates for its place',
     value: { model: 'tiny-filler', input: 'The mill stands by the [MASK].', options: { top_k: 2 } },
   },
+  prompt: {
+    summary: 'A prompt, for a text-generation model: the output is what it writes',
+    value: {
+      model: 'tiny-writer',
+      input: 'The mill stands by',
+      options: { max_new_tokens: 40, stop: ['\n'] },
+    },
+  },
   careful: {
     summary: 'Work that may wait, but not for ever, with words of your own',
     value: {
