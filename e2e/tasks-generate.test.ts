@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type GeneratedText, generatedTextSchema, type Job } from '@millrace/contracts'
 import { type Fleet, startFleet } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { finished, itemsComputed, jobOf, post, root } from './api.js'
+import { finished, itemsComputed, jobOf, post, problemOf, root } from './api.js'
 import { allOf, openEvents, type ReadEvent } from './event-stream.js'
 
 interface Written {
@@ -19,6 +19,7 @@ const referenceOf = (name: string) =>
   JSON.parse(readFileSync(join(root, 'models/fixtures', name, 'reference.json'), 'utf8')) as {
     items: Written[]
     summary: Written
+    chat: Written & { messages: { role: string; content: string }[] }
   }
 const written = referenceOf('tiny-writer')
 const rewritten = referenceOf('tiny-rewriter')
@@ -82,6 +83,21 @@ describe('a generating model', () => {
     const sent = await post(fleet.url, { model: writer, inputs, options: items[0]?.params }, wait)
     const job = await finished(fleet.url, jobOf(sent).id)
     expect(job.output).toEqual(items.map(asReference))
+  })
+
+  it('reads the messages of a chat by its own template', async () => {
+    const { messages, params, ...chat } = written.chat
+    const sent = await post(fleet.url, { model: writer, input: { messages }, options: params }, wait)
+    expect(textOf(jobOf(sent))).toEqual(asReference({ ...chat, params }))
+    const refused = [
+      [{ model: 'tiny-rewriter', input: { messages } }, 'input'],
+      [{ model: writer, inputs: ['a', { messages: [] }] }, 'inputs[1]'],
+      [{ model: writer, input: { messages: [{ role: 'user', content: '' }] } }, 'input.messages[0].content'],
+    ] as const
+    for (const [body, path] of refused) {
+      const { errors } = problemOf(await post(fleet.url, body))
+      expect(errors[0]?.path).toBe(path)
+    }
   })
 
   it('is asked once for the same text, and its answer is the same', async () => {

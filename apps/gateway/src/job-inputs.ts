@@ -15,9 +15,10 @@ import {
   paramsOf,
   type SubmitJob,
   type Task,
+  type TaskContract,
   taskContracts,
 } from '@millrace/contracts'
-import { type TextTokenizer, writePair } from '@millrace/tokenizer'
+import { type TextTokenizer, writeMessages, writePair } from '@millrace/tokenizer'
 import { checkItems, type InputLimits, type ItemToCheck } from './check-inputs.js'
 import { maxReportedFaults } from './error-response.js'
 import type { SubmitOptions } from './submit.js'
@@ -51,6 +52,13 @@ export async function jobInputs(
 function itemOf(given: JobInput, path: string): ItemToCheck {
   const input = stringOf(given)
   if (typeof given === 'string') return { input, path, texts: [{ path, text: input }] }
+  if ('messages' in given) {
+    const texts = given.messages.map(({ content: text }, i) => ({
+      path: `${path}.messages[${i}].content`,
+      text,
+    }))
+    return { input, path, texts }
+  }
   const texts = [
     { path: `${path}.query`, text: given.query },
     { path: `${path}.text`, text: given.text },
@@ -60,15 +68,20 @@ function itemOf(given: JobInput, path: string): ItemToCheck {
 
 /** What is tokenized, hashed and queued. */
 function stringOf(given: JobInput): string {
+  if (typeof given !== 'string' && 'messages' in given) return writeMessages(given.messages)
   return typeof given === 'string' ? given : writePair({ first: given.query, second: given.text })
 }
 
 function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: number) => string): void {
-  const wanted = taskContracts[task].input
-  const detail = `this model takes ${formWords(wanted)}`
+  const { input: wanted, otherInput }: TaskContract = taskContracts[task]
+  const other = otherInput === undefined ? '' : ` or ${formWords(otherInput)}`
+  const detail = `this model takes ${formWords(wanted)}${other}`
   const errors: FieldError[] = []
   for (let i = 0; i < given.length && errors.length < maxReportedFaults; i++) {
-    if (inputFormOf(given[i]) !== wanted) errors.push({ path: pathOf(i), code: 'invalid_request', detail })
+    const form = inputFormOf(given[i])
+    if (form === undefined || (form !== wanted && form !== otherInput)) {
+      errors.push({ path: pathOf(i), code: 'invalid_request', detail })
+    }
   }
   const [first] = errors
   if (first) throw new MillraceError('invalid_request', `${first.path}: ${first.detail}`, { errors })

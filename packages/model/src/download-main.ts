@@ -19,6 +19,7 @@ import {
   LogLevel,
 } from '@huggingface/transformers'
 import { isGeneration, type Task } from '@millrace/contracts'
+import { chatTemplateFile } from '@millrace/tokenizer'
 import type { FromDownload, ToDownload } from './download-messages.js'
 import { findModelFiles, sentenceFiles, tokenizerFiles } from './model-files.js'
 import { readSentenceSettings } from './sentence-settings.js'
@@ -47,7 +48,7 @@ async function download({ id, revision, dtype, task, cacheDir, remoteHost }: ToD
   const dir = join(cacheDir, id, revision)
   const fetchInto = (file: string) => fetchOptional(urlOf(id, revision, file), join(dir, file), headers())
   const generating = task !== undefined && isGeneration(task)
-  const others = generating ? ['generation_config.json'] : []
+  const others = generating ? ['generation_config.json', chatTemplateFile] : []
   for (const file of [...tokenizerFiles, ...sentenceFiles, ...others]) await fetchInto(file)
   const { poolingFile } = await readSentenceSettings(dir, { fetchMissing: fetchInto })
   const loadOptions = { ...options, dtype: dtype as DataType, device: 'cpu' } as const

@@ -4,8 +4,10 @@
  */
 import { Tokenizer } from '@huggingface/tokenizers'
 import { MillraceError, type Task } from '@millrace/contracts'
+import { chatTemplateOf } from './chat-template.js'
 import { idsOf, type PairFrame, pairFrame, type SpecialFrame, specialFrame } from './frames.js'
 import { type Mask, maskOf, refuseMasks } from './mask.js'
+import { isMessages, readMessages } from './messages.js'
 import { isPair, readPair } from './pair.js'
 import { isTokenIds, readTokenIds } from './token-ids.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
@@ -28,7 +30,8 @@ export interface TextTokenizer {
    * nearest to what follows); of a pair it cuts the longer text first.
    * @param options.room truncation leaves at most so many tokens; `maxTokens` by default
    * @param text or token ids as token-ids.ts writes them: taken as they are, between the special tokens unless they
-   * have these already; or, for a rerank model, a pair as pair.ts writes it
+   * have these already; or, for a rerank model, a pair as pair.ts writes it;
+   * for a text-generation model messages as messages.ts writes them
    * @throws MillraceError `input_too_long` when the text is longer than `maxTokens` and `truncate` is false;
    * `invalid_input` for token ids that are not this model's, for what is a pair where a text belongs, and for a
    * fill-mask model's input in which not exactly one mask is left
@@ -75,6 +78,7 @@ export async function loadTextTokenizer(
   const strip = task === 'feature-extraction'
   const lowerCase = files.sentenceConfig.do_lower_case === true
 
+  const promptOf = task === 'text-generation' ? await chatTemplateOf(modelDir, files) : undefined
   const mask = task === 'fill-mask' ? maskOf(files, tokenizer) : undefined
 
   const contentOfText = (text: string): number[] => {
@@ -87,6 +91,12 @@ export async function loadTextTokenizer(
       if (!ofPair) throw new MillraceError('invalid_input', 'This model takes one text, not two')
       const { first, second } = readPair(input)
       return { frame: ofPair, a: contentOfText(first), b: contentOfText(second) }
+    }
+    if (isMessages(input)) {
+      if (!promptOf) throw new MillraceError('invalid_input', 'This model has no chat template')
+      // The template writes the special tokens itself.
+      const frame = { prefix: [], middle: [], suffix: [], middleOfFirst: undefined }
+      return { frame, a: contentOfText(promptOf(readMessages(input))), b: [] }
     }
     const a = isTokenIds(input) ? contentOfIds(readTokenIds(input), tokenizer, ofText) : contentOfText(input)
     return { frame: ofText, a, b: [] }

@@ -23,6 +23,9 @@ const tokenizerConfigSchema = z.looseObject({
   model_max_length: z.number().positive().nullish(),
   pad_token: specialToken,
   mask_token: specialToken,
+  chat_template: z
+    .union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))])
+    .nullish(),
 })
 
 const modelConfigSchema = z.looseObject({

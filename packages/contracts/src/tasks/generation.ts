@@ -38,7 +38,7 @@ const generation = {
   chunkItems: 1,
 } as const satisfies TaskContract
 
-export const textGeneration = generation
+export const textGeneration = { ...generation, otherInput: 'messages' } as const satisfies TaskContract
 export const summarization = generation
 export const translation = generation
 export const text2textGeneration = generation

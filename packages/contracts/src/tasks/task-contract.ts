@@ -10,6 +10,8 @@ export type Params = Readonly<Record<string, ParamValue>>
 
 export interface TaskContract {
   readonly input: InputForm
+  /** Another form that it takes as well. */
+  readonly otherInput?: InputForm
   /** Options that say how a result is written out, and `truncate` where an input can be cut. */
   readonly options: readonly OptionName[]
   /**

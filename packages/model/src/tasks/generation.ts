@@ -1,6 +1,8 @@
 /** text-generation, summarization, translation, text2text-generation: a text is written, token by token. */
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { GeneratedText, GenerationTask, Params, TaskFacts } from '@millrace/contracts'
-import { loadTextTokenizer } from '@millrace/tokenizer'
+import { chatTemplateFile, isMessages, loadTextTokenizer } from '@millrace/tokenizer'
 import type { EncodedItem } from '../engine.js'
 import { readGenerationSettings } from '../generation/generation-settings.js'
 import { WrittenText } from '../generation/written-text.js'
@@ -21,12 +23,12 @@ export async function openGeneration(dir: string, task: GenerationTask): Promise
     tokenizer,
     engine: 'generation',
     output: { ...rule, context },
-    files,
+    files: alone && (await isThere(join(dir, chatTemplateFile))) ? [...files, chatTemplateFile] : files,
     probe: (text) => ({ input: text, truncate: true, params: { max_new_tokens: probeTokens } }),
     encode({ input, truncate, params = {} }) {
       const wanted = Number(params.max_new_tokens ?? 0)
       const room = alone ? Math.max(1, context - wanted) : tokenizer.maxTokens
-      const { ids } = tokenizer.encode(prefix + input, { truncate, room })
+      const { ids } = tokenizer.encode(isMessages(input) ? input : prefix + input, { truncate, room })
       return { ids, extra: { params }, cost: ids.length + wanted }
     },
     loaded: () => ({
@@ -44,6 +46,13 @@ export async function openGeneration(dir: string, task: GenerationTask): Promise
       follow: (item, input) => written(item, input).follower(),
     }),
   }
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return await access(file).then(
+    () => true,
+    () => false,
+  )
 }
 
 function stopsOf(params: Params | undefined): readonly string[] {

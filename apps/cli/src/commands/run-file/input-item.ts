@@ -1,12 +1,12 @@
 /** One line of input: a JSON string, or an object with `input` and perhaps an `id`. Pure. */
-import { type ItemError, type JobInput, queryAndTextSchema } from '@millrace/contracts'
+import { type ItemError, type JobInput, messagesSchema, queryAndTextSchema } from '@millrace/contracts'
 import { type Line, maxLineBytes } from './input-lines.js'
 
 export interface InputItem {
   readonly index: number
   /** Whatever the line gave, to find the output by; undefined where it gave none. */
   readonly id: unknown
-  /** A text; for a rerank model a query and a text. */
+  /** A text; for a rerank model a query and a text; messages for one that chats. */
   readonly input: JobInput
 }
 
@@ -41,5 +41,7 @@ export function readLine({ index, bytes }: Line): ReadLine {
   if (typeof input === 'string') return { item: { index, id, input } }
   const pair = queryAndTextSchema.safeParse(input)
   if (pair.success) return { item: { index, id, input: pair.data } }
-  return failed('invalid_request', '`input` is neither a string nor { query, text }', id)
+  const chat = messagesSchema.safeParse(input)
+  if (chat.success) return { item: { index, id, input: chat.data } }
+  return failed('invalid_request', '`input` is neither a string nor { query, text } nor { messages }', id)
 }
