@@ -12,7 +12,7 @@ import { Sampler } from '../generation/sampler.js'
 import { type GenerationRule, type Wishes, wishesOf } from '../generation/wishes.js'
 import { type Ending, packWritten } from '../generation/written-tokens.js'
 import { findGraphs } from '../model-files.js'
-import { CachedDecoder, type CachedSequence } from './cached-decoder.js'
+import { CachedDecoder } from './cached-decoder.js'
 import { openGraph, requireRuntime } from './transformers-session.js'
 
 export const createEngine: CreateEngine = (spec) => new Generation(spec)
@@ -70,17 +70,20 @@ class Generation implements Engine {
     const sequence = this.#loaded.cached.begin(fixed)
     try {
       const ids: number[] = []
-      const next = chooser(prompt, wishes, this.#rule)
+      // All that the decoder holds; grown, not copied: a text may have many thousand tokens.
+      const held = [...prompt]
+      const next = chooser(wishes, this.#rule)
       let logits = await sequence.step(prompt)
       for (;;) {
-        const id = next(logits, ids)
+        const id = next(logits, held, ids.length)
         onTokens?.(place, ids.length, [id])
         ids.push(id)
+        held.push(id)
         const ending = this.#ending(ids, wishes, startedMs)
         if (ending !== undefined) return packWritten({ ending, ids })
         await nextTurn()
         if (signal?.aborted) return packWritten({ ending: 'ended', ids })
-        logits = await stepped(sequence, id)
+        logits = await sequence.step([id])
       }
     } finally {
       sequence.dispose()
@@ -102,15 +105,11 @@ class Generation implements Engine {
   }
 }
 
-function stepped(sequence: CachedSequence, id: number): Promise<Float32Array> {
-  return sequence.step([id])
-}
-
-/** @returns what takes the next token, from logits and what is written so far */
-function chooser(prompt: readonly number[], wishes: Wishes, rule: GenerationRule) {
+/** @returns what takes the next token, from logits, all tokens that are held, and how many of them are new */
+function chooser(wishes: Wishes, rule: GenerationRule) {
   const sampler = wishes.sampling === undefined ? undefined : new Sampler(wishes.sampling)
-  return (logits: Float32Array, ids: readonly number[]): number => {
-    adjustLogits(logits, [...prompt, ...ids], ids.length, wishes, rule)
+  return (logits: Float32Array, held: readonly number[], written: number): number => {
+    adjustLogits(logits, held, written, wishes, rule)
     return sampler === undefined ? likeliest(logits) : sampler.draw(logits)
   }
 }

@@ -7,6 +7,15 @@ import type { TextTokenizer } from '@millrace/tokenizer'
 import type { Follower } from '../tasks/model-task.js'
 import type { WrittenTokens } from './written-tokens.js'
 
+/** After so many tokens more, what is written so far is not decoded again: a text may have many thousand tokens. */
+const settleEvery = 16
+
+interface Settled {
+  /** Tokens, and the text they are, in whole characters. */
+  readonly count: number
+  readonly text: string
+}
+
 export interface WholeText extends Pick<GeneratedText, 'generated_text' | 'finish_reason'> {
   /** Tokens of the text, those of the stop string or the end token included. */
   readonly generated: number
@@ -51,10 +60,16 @@ export class WrittenText {
 
   follower(): Follower {
     const ids: number[] = []
+    let settled: Settled = { count: 0, text: '' }
     return {
       tokens: (at, more) => {
         ids.splice(at, ids.length, ...more)
-        const { text, stopped } = this.#cut(this.#textOf(ids))
+        if (at < settled.count) settled = { count: 0, text: '' }
+        const whole = settled.text + this.#textAfter(ids, settled.count)
+        if (ids.length - settled.count >= settleEvery && !whole.endsWith(broken)) {
+          settled = { count: ids.length, text: whole }
+        }
+        const { text, stopped } = this.#cut(whole)
         return { text: stopped ? text : this.#sure(text), ended: stopped }
       },
     }
@@ -72,7 +87,14 @@ export class WrittenText {
   }
 
   #textOf(ids: readonly number[]): string {
-    return this.#decode([...this.#context, ...ids]).slice(this.#contextText.length)
+    return this.#textAfter(ids, 0)
+  }
+
+  /** What the tokens from place `from` on add to those before them. */
+  #textAfter(ids: readonly number[], from: number): string {
+    if (from === 0) return this.#decode([...this.#context, ...ids]).slice(this.#contextText.length)
+    const before = ids.slice(Math.max(0, from - contextTokens), from)
+    return this.#decode([...before, ...ids.slice(from)]).slice(this.#decode(before).length)
   }
 
   #decode(ids: readonly number[]): string {
