@@ -68,7 +68,7 @@ export class ItemComputer {
     options: { signal: AbortSignal; onSeen?: () => void; onText?: (place: number, text: string) => void },
   ): Promise<ItemAnswer>[] {
     const wanted = requests.map((request) => this.#inFlight.want(request))
-    if (options.onText) readAlong(wanted, options.onText, options.signal)
+    if (options.onText && this.#options.model.follow) readAlong(wanted, options.onText, options.signal)
     const fresh = wanted.flatMap(({ item, fresh }) => (fresh ? item : []))
     this.#get(fresh, wanted.length - fresh.length)
       .catch((error) => {
@@ -156,10 +156,13 @@ function readAlong(
   onText: (place: number, text: string) => void,
   signal: AbortSignal,
 ): void {
+  let gone = false
+  signal.addEventListener('abort', () => (gone = true), { once: true })
   for (const [place, { item }] of wanted.entries()) {
-    const read = (text: string) => onText(place, text)
+    const read = (text: string) => {
+      if (!gone) onText(place, text)
+    }
     if (item.text !== '') read(item.text)
-    item.readers.add(read)
-    signal.addEventListener('abort', () => item.readers.delete(read), { once: true })
+    item.readers.push(read)
   }
 }

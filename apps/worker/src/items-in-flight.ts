@@ -33,7 +33,7 @@ export interface ItemInFlight extends ItemRequest {
   /** What is sure of its text while it is written. */
   text: string
   /** Told of each growth. */
-  readonly readers: Set<(text: string) => void>
+  readonly readers: ((text: string) => void)[]
   grow(text: string): void
   /** Answers all who wait. What has ended stays as it is. */
   finish(answer: ItemAnswer): void
@@ -76,7 +76,7 @@ export class ItemsInFlight {
       encoded: { ids: new Int32Array() },
       tokenizeMs: 0,
       text: '',
-      readers: new Set(),
+      readers: [],
       grow: (text) => {
         item.text = text
         for (const read of item.readers) read(text)

@@ -122,6 +122,11 @@ describe('a prompt', async () => {
     expect(ids).toHaveLength(96 - 40)
     expect(ids[0]).toBe(whole?.[0])
     expect([...ids.slice(-4)]).toEqual([...(whole ?? []).slice(-4)])
+    // Half of the context is the prompt's, however much is wanted.
+    const most = encode({ input: long, truncate: true, params: { max_new_tokens: 256 } })
+    expect(most.ids).toHaveLength(96 / 2)
+    const short = { input: 'ok', params: { max_new_tokens: 256 } }
+    expect(encode({ ...short, truncate: true }).ids).toEqual(encode({ ...short, truncate: false }).ids)
   })
 })
 

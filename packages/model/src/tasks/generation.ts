@@ -27,7 +27,7 @@ export async function openGeneration(dir: string, task: GenerationTask): Promise
     probe: (text) => ({ input: text, truncate: true, params: { max_new_tokens: probeTokens } }),
     encode({ input, truncate, params = {} }) {
       const wanted = Number(params.max_new_tokens ?? 0)
-      const room = alone ? Math.max(1, context - wanted) : tokenizer.maxTokens
+      const room = alone ? context - Math.min(wanted, Math.floor(context / 2)) : tokenizer.maxTokens
       const { ids } = tokenizer.encode(isMessages(input) ? input : prefix + input, { truncate, room })
       return { ids, extra: { params }, cost: ids.length + wanted }
     },
