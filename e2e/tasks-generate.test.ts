@@ -35,6 +35,8 @@ beforeAll(async () => {
       MILLRACE_CONFIG: join(root, 'models/fixtures/millrace.json'),
       MILLRACE_MODELS: `${writer},tiny-rewriter,tiny-summarizer,tiny-translator`,
       MAX_NEW_TOKENS: '100000',
+      // What the cache Redis forgets, nobody knows.
+      LRU_BYTES: '0',
     },
   })
 })
@@ -167,4 +169,17 @@ describe('the events of a text that is written', () => {
     const rest = await allOf(await openEvents(fleet.url, `/v1/jobs/${last.data.id}/events`, { headers }))
     expect(rest.map(({ id }) => id)).toEqual(events.slice(half + 1).map(({ id }) => id))
   })
+})
+
+it('a text that the cache has forgotten is written again, as its job had asked', async () => {
+  const body = { model: writer, input: 'Forget me', options: { max_new_tokens: 5, min_new_tokens: 5 } }
+  const first = jobOf(await post(fleet.url, body, wait))
+  const again = await post(fleet.url, body, wait)
+  expect(again.headers.get('x-cache')).toBe('hit')
+  await fleet.cacheRedis.restart()
+  const before = await itemsComputed(fleet)
+  const read = await finished(fleet.url, jobOf(again).id)
+  expect(textOf(read)).toEqual(textOf(first))
+  expect(textOf(read).tokens.generated).toBe(5)
+  expect(await itemsComputed(fleet)).toBe(before + 1)
 })
