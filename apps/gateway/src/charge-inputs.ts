@@ -1,4 +1,4 @@
-/** Charges a request's input tokens to a tenant that has a limit. */
+/** Charges a request's tokens to a tenant that has a limit: those of its inputs, and those it lets a model write. */
 import type { TextTokenizer } from '@millrace/tokenizer'
 import type { GatewayContext, RequestContext } from './context.js'
 import { chargeTokens } from './middleware/rate-limit.js'
@@ -10,6 +10,7 @@ const charsPerToken = 4
 /**
  * @param reading.whole the model reads what is longer than it takes in parts
  * @param reading.times how often it reads each input
+ * @param reading.newTokens most that are written for each input: charged as if all were, for nobody knows yet
  * @throws MillraceError rate_limited; body_too_large for more than the whole limit
  */
 export async function chargeInputs(
@@ -17,10 +18,10 @@ export async function chargeInputs(
   inputs: readonly string[],
   tokenizer: TextTokenizer | undefined,
   { limits }: GatewayContext,
-  { whole = false, times = 1 }: { whole?: boolean; times?: number } = {},
+  { whole = false, times = 1, newTokens = 0 }: { whole?: boolean; times?: number; newTokens?: number } = {},
 ): Promise<void> {
   if (c.get('tenant').tokensPerMinute === null) return
-  let tokens = 0
+  let tokens = newTokens * inputs.length
   const counter = tokenizer && new TokenCounter(tokenizer)
   for (const input of inputs) {
     tokens += counter?.tokensOf(input, { whole }) ?? Math.ceil(input.length / charsPerToken)

@@ -128,7 +128,7 @@ describe('inputs', () => {
 describe('options', () => {
   const optionsOf = (options: object, task: Task) => {
     try {
-      return submitOptions(bodyOf({ input: 'a', options }).options, task)
+      return submitOptions(bodyOf({ input: 'a', options }).options, task, { maxNewTokens: 1000 })
     } catch (error) {
       if (error instanceof MillraceError) return error.message
       throw error
@@ -176,8 +176,13 @@ describe('options', () => {
 
   test('say how much of an input is read, and how often', () => {
     const params = { candidate_labels: ['river', 'wind'] }
-    expect(readingOf('zero-shot-classification', { params })).toEqual({ whole: false, times: 2 })
-    expect(readingOf('question-answering', {})).toEqual({ whole: true, times: 1 })
+    expect(readingOf('zero-shot-classification', { params })).toEqual({
+      whole: false,
+      times: 2,
+      newTokens: 0,
+    })
+    expect(readingOf('translation', { params: { max_new_tokens: 9 } })).toMatchObject({ newTokens: 9 })
+    expect(readingOf('question-answering', {})).toEqual({ whole: true, times: 1, newTokens: 0 })
   })
 
   test('ask for no more candidates than are computed', () => {
@@ -185,7 +190,43 @@ describe('options', () => {
     expect(optionsOf({ top_k: 21 }, 'text-classification')).toMatchObject({ topK: 21 })
   })
 
-  test.each([{ top_k: 0 }, { top_k: 1.5 }, { top_k: '1' }, { nope: 1 }])('%j is none', (options) => {
+  test('that decide a text are all in its key, as given or by default', () => {
+    const none = { max_new_tokens: 256, min_new_tokens: 0, do_sample: false }
+    expect(optionsOf({}, 'text-generation')).toMatchObject({ params: none })
+    expect(optionsOf({ max_new_tokens: 256 }, 'summarization')).toEqual(optionsOf({}, 'summarization'))
+    const given = { stop: ['.'], repetition_penalty: 1.2, no_repeat_ngram_size: 3, max_time_ms: 5 }
+    expect(optionsOf(given, 'translation')).toMatchObject({ params: { ...none, ...given } })
+    expect(optionsOf({ max_new_tokens: 9 }, 'text-classification')).toMatch(/^options.max_new_tokens: /)
+  })
+
+  test('for drawing need it; what is drawn without a seed is nobody else’s', () => {
+    const drawn = { do_sample: true, temperature: 0.7, top_k: 5, top_p: 0.9 }
+    expect(optionsOf(drawn, 'text-generation')).toMatchObject({ params: drawn, unshared: true })
+    expect(optionsOf({ ...drawn, seed: 0 }, 'text-generation')).not.toHaveProperty('unshared')
+    for (const name of ['temperature', 'top_k', 'top_p', 'seed']) {
+      expect(optionsOf({ [name]: 1 }, 'text-generation')).toMatch(`options.${name}: `)
+    }
+  })
+
+  test('ask for no more tokens than this gateway lets through, and no fewer than the least', () => {
+    expect(optionsOf({ max_new_tokens: 1001 }, 'text-generation')).toBe(
+      'options.max_new_tokens: at most 1000 here',
+    )
+    expect(optionsOf({ min_new_tokens: 257 }, 'text-generation')).toMatch(/^options.min_new_tokens: /)
+    expect(optionsOf({ min_new_tokens: 9, max_new_tokens: 9 }, 'text-generation')).toMatchObject({})
+  })
+
+  test.each([
+    { temperature: 0 },
+    { top_p: 1.1 },
+    { stop: [] },
+    { stop: [''] },
+    { seed: -1 },
+    { top_k: 0 },
+    { top_k: 1.5 },
+    { top_k: '1' },
+    { nope: 1 },
+  ])('%j is none', (options) => {
     expect(submitJobSchema.safeParse({ model: 'm', input: 'a', options }).success).toBe(false)
   })
 })

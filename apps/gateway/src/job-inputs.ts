@@ -1,23 +1,26 @@
 /** What a job's task takes: the inputs of a submit as the strings that are tokenized, and the options that fit. */
 import {
+  defaultNewTokens,
   type FieldError,
   fieldError,
   formWords,
   inputFormOf,
   inputForms,
+  isGeneration,
   type JobInput,
   type JobOptions,
   MillraceError,
   maxAnswers,
   maxCandidates,
   optionsOf,
+  type Params,
   paramsOf,
   type SubmitJob,
   type Task,
   type TaskContract,
   taskContracts,
 } from '@millrace/contracts'
-import { type TextTokenizer, writePair } from '@millrace/tokenizer'
+import { type TextTokenizer, writeMessages, writePair } from '@millrace/tokenizer'
 import { checkItems, type InputLimits, type ItemToCheck } from './check-inputs.js'
 import { maxReportedFaults } from './error-response.js'
 import type { SubmitOptions } from './submit.js'
@@ -53,6 +56,13 @@ export async function jobInputs(
 function itemOf(given: JobInput, path: string): ItemToCheck {
   const input = stringOf(given)
   if (typeof given === 'string') return { input, path, texts: [{ path, text: input }] }
+  if ('messages' in given) {
+    const texts = given.messages.map(({ content: text }, i) => ({
+      path: `${path}.messages[${i}].content`,
+      text,
+    }))
+    return { input, path, texts }
+  }
   return {
     input,
     path,
@@ -63,6 +73,7 @@ function itemOf(given: JobInput, path: string): ItemToCheck {
 /** What is tokenized, hashed and queued. */
 function stringOf(given: JobInput): string {
   if (typeof given === 'string') return given
+  if ('messages' in given) return writeMessages(given.messages)
   const [first, second] = fieldsOf(given)
   return writePair({ first: first?.text ?? '', second: second?.text ?? '' })
 }
@@ -76,24 +87,32 @@ function fieldsOf(given: Exclude<JobInput, string>): { field: string; text: stri
 }
 
 function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: number) => string): void {
-  const wanted = taskContracts[task].input
-  const detail = `this model takes ${formWords(wanted)}`
+  const { input: wanted, otherInput }: TaskContract = taskContracts[task]
+  const other = otherInput === undefined ? '' : ` or ${formWords(otherInput)}`
+  const detail = `this model takes ${formWords(wanted)}${other}`
   const errors: FieldError[] = []
   for (let i = 0; i < given.length && errors.length < maxReportedFaults; i++) {
-    if (inputFormOf(given[i]) !== wanted) errors.push({ path: pathOf(i), code: 'invalid_request', detail })
+    const form = inputFormOf(given[i])
+    if (form === undefined || (form !== wanted && form !== otherInput)) {
+      errors.push({ path: pathOf(i), code: 'invalid_request', detail })
+    }
   }
   const [first] = errors
   if (first) throw new MillraceError('invalid_request', `${first.path}: ${first.detail}`, { errors })
 }
 
-/** How much of an input its model reads, and how often. */
+/** How much of an input its model reads, how often, and how much it may write for it. */
 export function readingOf(
   task: Task,
   { params }: Pick<SubmitOptions, 'params'>,
-): { whole: boolean; times: number } {
+): { whole: boolean; times: number; newTokens: number } {
   const contract: TaskContract = taskContracts[task]
   const labels = params?.candidate_labels
-  return { whole: contract.splits === true, times: Array.isArray(labels) ? labels.length : 1 }
+  return {
+    whole: contract.splits === true,
+    times: Array.isArray(labels) ? labels.length : 1,
+    newTokens: Number(params?.max_new_tokens ?? 0),
+  }
 }
 
 const mostResults: Readonly<Partial<Record<Task, number>>> = {
@@ -101,8 +120,15 @@ const mostResults: Readonly<Partial<Record<Task, number>>> = {
   'question-answering': maxAnswers,
 }
 
-/** @throws MillraceError invalid_request for an option of another task or one that is missing, and for too many results */
-export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
+/**
+ * @param limits.maxNewTokens most that may be asked for
+ * @throws MillraceError invalid_request for an option of another task or one that is missing, for too many results or tokens
+ */
+export function submitOptions(
+  options: JobOptions,
+  task: Task,
+  { maxNewTokens }: { maxNewTokens: number },
+): SubmitOptions {
   const fit = optionsOf(task)
   const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
   if (unfit) {
@@ -117,12 +143,38 @@ export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
     throw fieldError('invalid_request', 'options.top_k', `a ${task} model gives at most ${most}`)
   }
   const { truncate, encoding = 'float', top_k: topK, raw_scores: rawScores } = options
-  const params = paramsOf(options, task)
+  if (isGeneration(task)) refuseOddGeneration(options, maxNewTokens)
+  const params = isGeneration(task) ? generationParams(options, task, maxNewTokens) : paramsOf(options, task)
+  const unshared = options.do_sample === true && options.seed === undefined
   return {
     truncate,
     ...(Object.keys(params).length === 0 ? {} : { params }),
+    ...(unshared ? { unshared } : {}),
     encoding,
     ...(topK === undefined ? {} : { topK }),
     ...(rawScores === undefined ? {} : { rawScores }),
   }
+}
+
+/** Options that only drawing heeds. */
+const samplingOptions = ['temperature', 'top_k', 'top_p', 'seed'] as const
+
+function refuseOddGeneration(options: JobOptions, maxNewTokens: number): void {
+  const { max_new_tokens: most = Math.min(defaultNewTokens, maxNewTokens), min_new_tokens: least = 0 } =
+    options
+  if (most > maxNewTokens) {
+    throw fieldError('invalid_request', 'options.max_new_tokens', `at most ${maxNewTokens} here`)
+  }
+  if (least > most) {
+    throw fieldError('invalid_request', 'options.min_new_tokens', `more than max_new_tokens, ${most}`)
+  }
+  const idle = samplingOptions.find((name) => options[name] !== undefined)
+  if (options.do_sample !== true && idle) {
+    throw fieldError('invalid_request', `options.${idle}`, 'means something with do_sample only')
+  }
+}
+
+function generationParams(options: JobOptions, task: Task, maxNewTokens: number): Params {
+  const most = options.max_new_tokens ?? Math.min(defaultNewTokens, maxNewTokens)
+  return paramsOf({ ...options, max_new_tokens: most }, task)
 }

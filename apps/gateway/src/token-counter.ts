@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FieldError } from '@millrace/contracts'
-import { isPair, isTokenIds, readPair, type TextTokenizer, writePair } from '@millrace/tokenizer'
+import { isMessages, isPair, isTokenIds, readPair, type TextTokenizer, writePair } from '@millrace/tokenizer'
 
 /** A text of fewer characters than tokens are left beside these cannot be too long. */
 const specialTokens = 2
@@ -81,6 +81,8 @@ function tooLong(tokens: string, maxTokens: number): Omit<FieldError, 'path'> {
  */
 function prefixOf(text: string, maxTokens: number): { text: string; moreThan: number } | undefined {
   if (isPair(text)) return pairPrefixOf(text, maxTokens)
+  // A part of them is no messages.
+  if (isMessages(text)) return undefined
   const limit = maxTokens * prefixCharsPerToken
   if (text.length <= limit) return undefined
   const space = text.lastIndexOf(' ', limit)

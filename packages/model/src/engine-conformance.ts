@@ -3,7 +3,7 @@
  * imported by anything but a test.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from './engine.js'
+import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec, ItemExtra } from './engine.js'
 
 export interface ConformanceSubject {
   readonly createEngine: CreateEngine
@@ -19,6 +19,8 @@ export interface ConformanceSubject {
   readonly sequences?: boolean
   /** An id that every item must hold: put in its first place. */
   readonly firstId?: number
+  /** What each item carries beside its ids. */
+  readonly extra?: ItemExtra
 }
 
 export function engineConformance(name: string, subject: ConformanceSubject): void {
@@ -30,6 +32,7 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
         ? subject.firstId
         : 1 + ((seed * 7919 + place * 104729) % (vocabulary - 1)),
     ),
+    ...(subject.extra === undefined ? {} : { extra: subject.extra }),
   })
 
   describe(`engine conformance: ${name}`, () => {
@@ -56,7 +59,7 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
 
     it('one item gives one vector of the announced length, all of it numbers', async () => {
       const vector = await vectorOf(item(7, 1))
-      expect(vector).toHaveLength(facts.dimensions || vector.length)
+      if (facts.dimensions > 0) expect(vector).toHaveLength(facts.dimensions)
       expect(vector.length).toBeGreaterThan(0)
       expect(vector.every(Number.isFinite)).toBe(true)
     })

@@ -62,6 +62,8 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
       return [output.kind, output.maskTokenId, output.most]
     case 'logits':
       return [output.kind, output.of]
+    case 'generated':
+      return [JSON.stringify(output)]
   }
 }
 

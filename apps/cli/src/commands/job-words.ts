@@ -59,6 +59,7 @@ function outputWords(output: unknown): string {
   if ('labels' in item)
     return rankingWords(item.labels.map((label, i) => ({ label, score: item.scores[i] ?? 0 })))
   if ('answer' in item) return rankingWords([item])
+  if ('generated_text' in item) return item.generated_text
   return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
 }
 

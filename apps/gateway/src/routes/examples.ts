@@ -147,6 +147,14 @@ export const submitExamples = {
       options: { candidate_labels: ['delivery', 'password', 'praise'] },
     },
   },
+  prompt: {
+    summary: 'A prompt, for a text-generation model: the output is what it writes',
+    value: {
+      model: 'tiny-writer',
+      input: 'The mill stands by',
+      options: { max_new_tokens: 40, stop: ['\n'] },
+    },
+  },
   careful: {
     summary: 'Work that may wait, but not for ever, with words of your own',
     value: {

@@ -127,7 +127,7 @@ async function checkedRequest(
 ): Promise<SubmitRequest> {
   const { config } = context
   const model = modelOf(config, body.model)
-  const options = submitOptions(body.options, model.task)
+  const options = submitOptions(body.options, model.task, { maxNewTokens: config.MAX_NEW_TOKENS })
   const tokenizer = context.tokenizers.get(body.model)
   const { inputs, single } = await jobInputs(body, model.task, tokenizer, model.limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)

@@ -2,6 +2,17 @@
 import { z } from 'zod'
 import { embeddingSchema, featureExtraction, featureExtractionFacts } from './feature-extraction.js'
 import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
+import {
+  generatedTextSchema,
+  summarization,
+  summarizationFacts,
+  text2textGeneration,
+  text2textGenerationFacts,
+  textGeneration,
+  textGenerationFacts,
+  translation,
+  translationFacts,
+} from './generation.js'
 import { answerSchema, questionAnswering, questionAnsweringFacts } from './question-answering.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
 import type { TaskContract } from './task-contract.js'
@@ -26,6 +37,10 @@ export const taskContracts = {
   'token-classification': tokenClassification,
   'question-answering': questionAnswering,
   'zero-shot-classification': zeroShotClassification,
+  'text-generation': textGeneration,
+  summarization,
+  translation,
+  'text2text-generation': text2textGeneration,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
@@ -46,6 +61,7 @@ export const taskOutputs = {
     z.array(entitySchema),
     z.array(taggedTokenSchema),
   ]),
+  'text-generation, summarization, translation, text2text-generation: a text': generatedTextSchema,
 } as const
 
 /** What a loaded model says of itself. */
@@ -57,11 +73,16 @@ export const taskFacts = [
   tokenClassificationFacts,
   questionAnsweringFacts,
   zeroShotClassificationFacts,
+  textGenerationFacts,
+  summarizationFacts,
+  translationFacts,
+  text2textGenerationFacts,
 ] as const
 
 export * from './common-facts.js'
 export * from './feature-extraction.js'
 export * from './fill-mask.js'
+export * from './generation.js'
 export * from './question-answering.js'
 export * from './rerank-pair.js'
 export * from './task-contract.js'

@@ -3,7 +3,8 @@
  * Every session option of Millrace is here.
  */
 import { createRequire, Module } from 'node:module'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
+import type { InferenceSession } from 'onnxruntime-common'
 import type { EngineSpec } from '../engine.js'
 import type { PaddedBatch } from '../padded-batch.js'
 import { deviceFault, thisMachine } from './device-fault.js'
@@ -92,10 +93,15 @@ type OnnxRuntime = typeof import('onnxruntime-common') & {
 }
 
 /** The very copy that transformers.js loads: a saved file must suit its version. */
-function onnxRuntime(): OnnxRuntime {
+export function requireRuntime(): OnnxRuntime {
   return createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))(
     'onnxruntime-node',
   )
+}
+
+/** @returns a session on one graph of a model folder, without transformers.js around it */
+export function openGraph(dir: string, file: string, threads: number): Promise<InferenceSession> {
+  return requireRuntime().InferenceSession.create(join(dir, file), sessionOptions(threads))
 }
 
 /**
@@ -108,7 +114,7 @@ export async function saveOptimized(
   to: string,
   { threads, prepacked }: { threads: number; prepacked: boolean },
 ): Promise<void> {
-  const { InferenceSession } = onnxRuntime()
+  const { InferenceSession } = requireRuntime()
   const options = sessionOptions(threads)
   const session = await InferenceSession.create(from, {
     ...options,
@@ -144,7 +150,7 @@ export async function loadSession(
   })
   const model = await loading.catch((error: unknown) => {
     if (spec.device === 'cpu') throw error
-    const backends = onnxRuntime().listSupportedBackends()
+    const backends = requireRuntime().listSupportedBackends()
     const said = error instanceof Error ? error.message : String(error)
     throw deviceFault(spec.device, thisMachine(backends.map(({ name }) => name)), said)
   })

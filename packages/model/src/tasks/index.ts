@@ -2,6 +2,7 @@
 import type { Task } from '@millrace/contracts'
 import { openFeatureExtraction } from './feature-extraction.js'
 import { openFillMask } from './fill-mask.js'
+import { openGeneration } from './generation.js'
 import type { ModelTask } from './model-task.js'
 import { openQuestionAnswering } from './question-answering.js'
 import { openRerank } from './rerank.js'
@@ -9,7 +10,7 @@ import { openTextClassification } from './text-classification.js'
 import { openTokenClassification } from './token-classification.js'
 import { openZeroShotClassification } from './zero-shot-classification.js'
 
-export type { LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
+export type { Follower, LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
 
 const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'feature-extraction': openFeatureExtraction,
@@ -19,6 +20,10 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'zero-shot-classification': openZeroShotClassification,
   'question-answering': openQuestionAnswering,
   'token-classification': openTokenClassification,
+  'text-generation': (dir) => openGeneration(dir, 'text-generation'),
+  summarization: (dir) => openGeneration(dir, 'summarization'),
+  translation: (dir) => openGeneration(dir, 'translation'),
+  'text2text-generation': (dir) => openGeneration(dir, 'text2text-generation'),
 }
 
 /** @throws Error naming the file that is missing, broken or asks for something that is not supported */

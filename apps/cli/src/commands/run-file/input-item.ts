@@ -6,7 +6,7 @@ export interface InputItem {
   readonly index: number
   /** Whatever the line gave, to find the output by; undefined where it gave none. */
   readonly id: unknown
-  /** A text; for a rerank model a query and a text, for a question-answering model a question and a context. */
+  /** A text; for a rerank model a query and a text, for a question-answering model a question and a context; messages for one that chats. */
   readonly input: JobInput
 }
 
@@ -41,7 +41,7 @@ export function readLine({ index, bytes }: Line): ReadLine {
   if (inputFormOf(input) !== undefined) return { item: { index, id, input: input as JobInput } }
   return failed(
     'invalid_request',
-    '`input` is neither a string nor { query, text } nor { question, context }',
+    '`input` is neither a string nor { query, text } nor { question, context } nor { messages }',
     id,
   )
 }
