@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCodes } from '@millrace/contracts'
-import { type Fleet, startFleet } from '@millrace/testkit'
+import { eventually, type Fleet, startFleet } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { call, jobOf, post, problemOf, root } from './api.js'
 
@@ -309,8 +309,12 @@ describe('bad input has its own code and path', () => {
 
 describe('what operators see', () => {
   it('the task and the facts of each model', async () => {
-    const { body } = await call(fleet.url, '/v1/models')
-    const { data } = body as { data: { id: string }[] }
+    // A gateway looks at the fleet once a second, and a worker may need a second try to announce itself.
+    const data = await eventually(async () => {
+      const { body } = await call(fleet.url, '/v1/models')
+      const { data } = body as { data: { id: string; workers: number }[] }
+      return data.find(({ id }) => id === entailer)?.workers === 2 && data
+    })
     expect(data.find(({ id }) => id === entailer)).toMatchObject({
       task: 'zero-shot-classification',
       workers: 2,
