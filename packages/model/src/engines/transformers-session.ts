@@ -11,15 +11,17 @@ import { deviceFault, thisMachine } from './device-fault.js'
 
 type Transformers = typeof import('@huggingface/transformers')
 
+/** The wanted output, whatever its shape; to be disposed after reading. */
+export interface SessionOutput {
+  readonly data: Float32Array
+  readonly dims: readonly number[]
+  /** The output beside it, of the same shape, where one was asked for. */
+  readonly beside: Float32Array | undefined
+  dispose(): void
+}
+
 export interface LoadedSession {
-  /** @returns the wanted output, whatever its shape; to be disposed after reading */
-  run(batch: PaddedBatch): Promise<{
-    data: Float32Array
-    dims: readonly number[]
-    /** The output beside it, of the same shape, where one was asked for. */
-    beside: Float32Array | undefined
-    dispose(): void
-  }>
+  run(batch: PaddedBatch): Promise<SessionOutput>
   dispose(): Promise<unknown>
 }
 
