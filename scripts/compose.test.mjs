@@ -31,7 +31,7 @@ test('the user of a container may write where its data is, for a new volume take
   expect(stage('worker')).toContain('USER 1000:1000')
 })
 
-test.each(['gateway', 'worker', 'courier'])(
+test.each(['gateway', 'worker', 'worker-cuda', 'courier'])(
   'the image of a %s keeps one heap for all its threads',
   (name) => {
     expect(stage(name)).toContain('MALLOC_ARENA_MAX=1')

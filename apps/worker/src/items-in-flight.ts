@@ -8,6 +8,8 @@ export interface ItemRequest extends ModelInput {
   key: string
   /** 0 goes first. An item that several jobs want keeps that of the first. */
   priority: number
+  /** Its result is this request's alone, and is not kept. */
+  unshared?: boolean
 }
 
 /** The forward pass that computed an item; one object per batch, so that its time is counted once. */
@@ -30,6 +32,11 @@ export interface ItemInFlight extends ItemRequest {
   /** Empty until it is tokenized. */
   encoded: EncodedItem
   tokenizeMs: number
+  /** What is sure of its text while it is written. */
+  text: string
+  /** Told of each growth. */
+  readonly readers: ((text: string) => void)[]
+  grow(text: string): void
   /** Answers all who wait. What has ended stays as it is. */
   finish(answer: ItemAnswer): void
   /** Tells all who wait that it was not computed. What has ended stays as it is. */
@@ -70,6 +77,12 @@ export class ItemsInFlight {
       wanted: 0,
       encoded: { ids: new Int32Array() },
       tokenizeMs: 0,
+      text: '',
+      readers: [],
+      grow: (text) => {
+        item.text = text
+        for (const read of item.readers) read(text)
+      },
       finish: (found) => {
         forget()
         resolve(found)

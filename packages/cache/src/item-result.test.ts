@@ -40,6 +40,7 @@ describe('item result bytes', () => {
       encodeLabels(['a', 'b'], batch.subarray(0, 2)),
       encodeScore(1),
       encodeCandidates([]),
+      encodeResult({ kind: 'value', value: { a: 1 } }),
       encodeError({ code: 'internal', detail: 'x' }),
     ]
     for (const bytes of all) expect(bytes.buffer.byteLength).toBe(bytes.length)

@@ -5,6 +5,8 @@ import { z } from 'zod'
 export const inputForms = {
   text: [],
   query_and_text: ['query', 'text'],
+  question_and_context: ['question', 'context'],
+  messages: ['messages'],
 } as const satisfies Record<string, readonly string[]>
 export type InputForm = keyof typeof inputForms
 
@@ -14,9 +16,38 @@ export const queryAndTextSchema = z
   .meta({ id: 'QueryAndText' })
 export type QueryAndText = z.infer<typeof queryAndTextSchema>
 
-export const jobInputSchema = z.union([z.string(), queryAndTextSchema], {
-  error: 'Invalid input: expected a string or, for a rerank model, { query, text }',
-})
+/** An input of a question-answering model: where in the context is the answer? */
+export const questionAndContextSchema = z
+  .strictObject({ question: z.string(), context: z.string() })
+  .meta({ id: 'QuestionAndContext' })
+export type QuestionAndContext = z.infer<typeof questionAndContextSchema>
+
+const mostMessages = 256
+
+/** One message of a chat. Which roles a model knows is its own template's matter. */
+export interface ChatMessage {
+  readonly role: string
+  readonly content: string
+}
+
+/** An input of a text-generation model with a chat template. */
+export const messagesSchema = z
+  .strictObject({
+    messages: z
+      .array(z.strictObject({ role: z.string().min(1).max(64), content: z.string() }))
+      .min(1)
+      .max(mostMessages),
+  })
+  .meta({ id: 'Messages' })
+
+/** The fault of an input of no form at all. */
+const expectation =
+  'Invalid input: expected a string or, for a rerank model, { query, text }, for a question-answering model { question, context }; for a text-generation model also { messages: [{ role, content }] }'
+
+export const jobInputSchema = z.union(
+  [z.string(), queryAndTextSchema, questionAndContextSchema, messagesSchema],
+  { error: expectation },
+)
 export type JobInput = z.infer<typeof jobInputSchema>
 
 const maxNamedInputs = 32
@@ -31,7 +62,7 @@ export const jobInputsSchema = z
       context.addIssue({
         code: 'custom',
         path: [i],
-        message: 'Invalid input: expected a string or, for a rerank model, { query, text }',
+        message: expectation,
       })
     }
   })
@@ -44,13 +75,20 @@ export const jobInputsSchema = z
           ? { type: 'string' }
           : {
               type: 'object',
-              properties: Object.fromEntries(fields.map((field) => [field, { type: 'string' }])),
+              properties: Object.fromEntries(fields.map((field) => [field, fieldShape(field)])),
               required: [...fields],
               additionalProperties: false,
             },
       ),
     },
   })
+
+function fieldShape(field: string): { type: 'string' } | { type: 'array'; items: object } {
+  if (field !== 'messages') return { type: 'string' }
+  const properties = { role: { type: 'string' }, content: { type: 'string' } }
+  const items = { type: 'object', properties, required: ['role', 'content'], additionalProperties: false }
+  return { type: 'array', items }
+}
 
 /** By hand: of an object with a million fields zod would name each. */
 export function inputFormOf(input: unknown): InputForm | undefined {
@@ -62,11 +100,27 @@ export function inputFormOf(input: unknown): InputForm | undefined {
     ([form, fields]) =>
       form !== 'text' &&
       given.length === fields.length &&
-      given.every(([name, value]) => fields.includes(name) && typeof value === 'string'),
+      given.every(
+        ([name, value]) =>
+          fields.includes(name) &&
+          (form === 'messages' ? chatMessagesOf(value) !== undefined : typeof value === 'string'),
+      ),
   )?.[0]
+}
+
+/** The messages, where these are some and nothing else; by hand, as above. */
+export function chatMessagesOf(given: unknown): readonly ChatMessage[] | undefined {
+  if (!Array.isArray(given) || given.length === 0 || given.length > mostMessages) return undefined
+  const whole = given.every((message: unknown) => {
+    if (typeof message !== 'object' || message === null || Object.keys(message).length !== 2) return false
+    const { role, content } = message as Partial<ChatMessage>
+    return typeof role === 'string' && role !== '' && role.length <= 64 && typeof content === 'string'
+  })
+  return whole ? given : undefined
 }
 
 /** How a detail names a form. */
 export function formWords(form: InputForm): string {
+  if (form === 'messages') return '{ messages: [{ role, content }] }'
   return form === 'text' ? 'a string' : `{ ${inputForms[form].join(', ')} }`
 }

@@ -1,4 +1,6 @@
 /** What the download child is told and what it tells. */
+import type { Task } from '@millrace/contracts'
+
 export type ToDownload = DownloadOrder | ResolveOrder
 
 export interface DownloadOrder {
@@ -6,6 +8,8 @@ export interface DownloadOrder {
   readonly id: string
   readonly revision: string
   readonly dtype: string
+  /** Decides which graphs are fetched. */
+  readonly task?: Task
   /** Files land in `<cacheDir>/<id>/<revision>/`. */
   readonly cacheDir: string
   readonly remoteHost?: string

@@ -3,6 +3,7 @@
  */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Task } from '@millrace/contracts'
 
 /** ONNX file of each dtype: transformers.js' DEFAULT_DTYPE_SUFFIX_MAPPING, in its sub-folder. */
 const MODEL_FILES: Readonly<Record<string, string>> = {
@@ -41,7 +42,40 @@ export function onnxFileOf(dtype: string): string {
   return file
 }
 
+/** Names of the graphs that a task needs, each with those it may have instead; the dtype's ending comes behind. */
+const graphs: Readonly<Partial<Record<Task, readonly (readonly string[])[]>>> = {
+  'text-generation': [['model', 'decoder_model_merged']],
+  summarization: [['encoder_model'], ['decoder_model_merged']],
+  translation: [['encoder_model'], ['decoder_model_merged']],
+  'text2text-generation': [['encoder_model'], ['decoder_model_merged']],
+}
+
+/** @returns for each graph of the task the names its file may have. @throws Error on a dtype that no file is known for */
+export function graphFilesOf(dtype: string, task: Task | undefined): string[][] {
+  const file = onnxFileOf(dtype)
+  const wanted = (task === undefined ? undefined : graphs[task]) ?? [['model']]
+  return wanted.map((names) => names.map((name) => file.replace('/model', `/${name}`)))
+}
+
 /**
+ * @returns the file of each graph of the task, in its order: the first of its names that is there
+ * @throws Error naming the file that is missing
+ */
+export async function findGraphs(dir: string, dtype: string, task: Task): Promise<string[]> {
+  const found = await Promise.all(graphFilesOf(dtype, task).map((names) => firstThere(dir, names)))
+  return found.map(({ file, there }) => {
+    if (!there) throw new Error(`The model folder ${dir} lacks ${file} (dtype ${dtype})`)
+    return file
+  })
+}
+
+async function firstThere(dir: string, names: readonly string[]): Promise<{ file: string; there: boolean }> {
+  for (const file of names) if (await exists(join(dir, file), 'file')) return { file, there: true }
+  return { file: names[0] ?? '', there: false }
+}
+
+/**
+ * @param task decides which graphs there must be; absent: one, `model`
  * @param poolingFile path of the pooling settings inside the folder, where the model has any
  * @returns paths relative to `dir`, sorted: every file that decides an answer, external data included
  * @throws Error naming the folder or every required file that is missing
@@ -49,13 +83,14 @@ export function onnxFileOf(dtype: string): string {
 export async function findModelFiles(
   dir: string,
   dtype: string,
-  { onnx, poolingFile }: { onnx: boolean; poolingFile?: string | undefined },
+  { onnx, task, poolingFile }: { onnx: boolean; task?: Task; poolingFile?: string | undefined },
 ): Promise<string[]> {
-  const onnxFile = onnxFileOf(dtype)
+  const graphFiles = graphFilesOf(dtype, task)
   if (!(await exists(dir, 'directory'))) throw new Error(`The model folder ${dir} does not exist`)
+  const onnxFiles = await Promise.all(graphFiles.map(async (names) => (await firstThere(dir, names)).file))
   const needed = [
     ...required,
-    ...(onnx ? [onnxFile] : []),
+    ...(onnx ? onnxFiles : []),
     ...(poolingFile === undefined ? [] : [poolingFile]),
   ]
   const there = await Promise.all(needed.map((file) => exists(join(dir, file), 'file')))
@@ -64,7 +99,7 @@ export async function findModelFiles(
     throw new Error(`The model folder ${dir} lacks ${missing.join(', ')} (dtype ${dtype})`)
   }
   const extra = await Promise.all(sentenceFiles.map((file) => exists(join(dir, file), 'file')))
-  const data = onnx ? await externalData(dir, onnxFile) : []
+  const data = onnx ? (await Promise.all(onnxFiles.map((file) => externalData(dir, file)))).flat() : []
   return [...needed, ...sentenceFiles.filter((_, index) => extra[index]), ...data].sort()
 }
 

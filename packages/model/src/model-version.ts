@@ -59,6 +59,10 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
       return [output.activation]
     case 'candidates':
       return [output.kind, output.maskTokenId, output.most]
+    case 'logits':
+      return [output.kind, output.of]
+    case 'generated':
+      return [JSON.stringify(output)]
   }
 }
 

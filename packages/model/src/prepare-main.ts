@@ -7,7 +7,7 @@ import { copyFile, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { CreateEngine, EncodedItem, EngineSpec } from './engine.js'
-import { saveOptimized } from './engines/transformers-session.js'
+import { saveOptimized } from './engines/onnx-runtime.js'
 import { onnxFileOf } from './model-files.js'
 import { type FromPrepare, noteFile, type PreparedNote, type ToPrepare } from './prepare-messages.js'
 

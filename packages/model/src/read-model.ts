@@ -36,7 +36,7 @@ export async function readModel(
   { onnx = true, on }: { onnx?: boolean; on?: (event: ModelEvent) => void } = {},
 ): Promise<ReadModel> {
   const { dir, source, revision } = await locate(place, on)
-  const names = await findModelFiles(dir, place.dtype, { onnx })
+  const names = await findModelFiles(dir, place.dtype, { onnx, task: place.task })
   const task = await openTask(dir, place.task)
   const files = await KnownFiles.read(dir, [...new Set([...names, ...task.files])])
   return { dir, source, revision, task, files }
@@ -58,11 +58,18 @@ export async function digestModel(place: ModelPlace, pinned?: string | null): Pr
 }
 
 async function locate(
-  { alias, dir, hub, dataDir, dtype, hubUrl }: ModelPlace,
+  { alias, task, dir, hub, dataDir, dtype, hubUrl }: ModelPlace,
   on?: (event: ModelEvent) => void,
 ): Promise<Pick<ReadModel, 'dir' | 'source' | 'revision'>> {
   if (dir != null) return { dir, source: 'local', revision: '' }
   if (hub == null) throw new Error(`The model '${alias}' names neither a folder nor a hub id`)
-  const options = { ...hub, dtype, dataDir, ...(on ? { on } : {}), ...(hubUrl ? { remoteHost: hubUrl } : {}) }
+  const options = {
+    ...hub,
+    task,
+    dtype,
+    dataDir,
+    ...(on ? { on } : {}),
+    ...(hubUrl ? { remoteHost: hubUrl } : {}),
+  }
   return { dir: await downloadModel(options), source: hub.id, revision: hub.revision }
 }

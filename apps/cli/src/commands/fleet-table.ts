@@ -104,11 +104,12 @@ function shortVersion(version: string): string {
   return version.slice(0, 12)
 }
 
-/** Of an embedding, or one for each label, or the score, or those of all candidates. */
-export function numbersPerItem(facts: ModelFacts): number {
+/** Of an embedding, or one for each label, or the score, or those of all candidates; undefined where it depends on the item. */
+export function numbersPerItem(facts: ModelFacts): number | undefined {
   if (facts.task === 'feature-extraction') return facts.dimensions
   if (facts.task === 'fill-mask') return maxCandidates
-  return facts.task === 'text-classification' ? facts.labels.length : 1
+  if (facts.task === 'text-classification') return facts.labels.length
+  return facts.task === 'rerank' ? 1 : undefined
 }
 
 function healthWords({ ready, queue_redis, cache_redis }: Readiness, paint: Paint): string {

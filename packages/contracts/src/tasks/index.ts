@@ -2,15 +2,45 @@
 import { z } from 'zod'
 import { embeddingSchema, featureExtraction, featureExtractionFacts } from './feature-extraction.js'
 import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
+import {
+  generatedTextSchema,
+  summarization,
+  summarizationFacts,
+  text2textGeneration,
+  text2textGenerationFacts,
+  textGeneration,
+  textGenerationFacts,
+  translation,
+  translationFacts,
+} from './generation.js'
+import { answerSchema, questionAnswering, questionAnsweringFacts } from './question-answering.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
 import type { TaskContract } from './task-contract.js'
 import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
+import {
+  entitySchema,
+  taggedTokenSchema,
+  tokenClassification,
+  tokenClassificationFacts,
+} from './token-classification.js'
+import {
+  labelScoresSchema,
+  zeroShotClassification,
+  zeroShotClassificationFacts,
+} from './zero-shot-classification.js'
 
 export const taskContracts = {
   'feature-extraction': featureExtraction,
   'text-classification': textClassification,
   rerank: rerankPair,
   'fill-mask': fillMask,
+  'token-classification': tokenClassification,
+  'question-answering': questionAnswering,
+  'zero-shot-classification': zeroShotClassification,
+  'text-generation': textGeneration,
+  summarization,
+  translation,
+  'text2text-generation': text2textGeneration,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
@@ -20,8 +50,18 @@ export const tasks = Object.keys(taskContracts) as [Task, ...Task[]]
 export const taskOutputs = {
   'feature-extraction: an embedding': embeddingSchema,
   'text-classification: labels, best first': z.array(labelScoreSchema),
+  'question-answering: an answer, or with top_k above 1 answers, best first': z.union([
+    answerSchema,
+    z.array(answerSchema),
+  ]),
+  'zero-shot-classification: labels and their scores, best first': labelScoresSchema,
   'rerank: a score': scoreSchema,
   'fill-mask: candidates, best first': z.array(candidateSchema),
+  'token-classification: entities, in the order of the text': z.union([
+    z.array(entitySchema),
+    z.array(taggedTokenSchema),
+  ]),
+  'text-generation, summarization, translation, text2text-generation: a text': generatedTextSchema,
 } as const
 
 /** What a loaded model says of itself. */
@@ -30,11 +70,22 @@ export const taskFacts = [
   textClassificationFacts,
   rerankFacts,
   fillMaskFacts,
+  tokenClassificationFacts,
+  questionAnsweringFacts,
+  zeroShotClassificationFacts,
+  textGenerationFacts,
+  summarizationFacts,
+  translationFacts,
+  text2textGenerationFacts,
 ] as const
 
 export * from './common-facts.js'
 export * from './feature-extraction.js'
 export * from './fill-mask.js'
+export * from './generation.js'
+export * from './question-answering.js'
 export * from './rerank-pair.js'
 export * from './task-contract.js'
 export * from './text-classification.js'
+export * from './token-classification.js'
+export * from './zero-shot-classification.js'

@@ -3,52 +3,71 @@
  * needs no more than the name of the file and the inputs that its graph knows, and not loading it saves each model process
  * 10 to 15 MB that it shares with nobody.
  */
-import { join } from 'node:path'
 import type { EngineSpec } from '../engine.js'
 import { onnxFileOf } from '../model-files.js'
-import {
-  type LoadedSession,
-  loadedOn,
-  type OnnxRuntime,
-  onnxRuntime,
-  sessionOptions,
-} from './transformers-session.js'
+import type { PaddedBatch } from '../padded-batch.js'
+import { type OnnxRuntime, onnxRuntime, openGraph } from './onnx-runtime.js'
 
-/**
- * @param outputs names the wanted output may have: the first that the graph has is taken, and no other is computed
- * @throws Error when the graph cannot be loaded on its device, see `loadedOn`, or has none of these outputs
- */
+export interface WantedOutput {
+  /** Names it may have: the first that the model has is taken, and no other is computed. */
+  readonly outputs: readonly string[]
+  /** Another that is read with it. */
+  readonly beside?: string
+}
+
+/** The wanted output, whatever its shape; to be disposed after reading. */
+export interface SessionOutput {
+  readonly data: Float32Array
+  readonly dims: readonly number[]
+  /** The output beside it, where one was asked for. */
+  readonly beside: Float32Array | undefined
+  dispose(): void
+}
+
+export interface LoadedSession {
+  run(batch: PaddedBatch): Promise<SessionOutput>
+  dispose(): Promise<unknown>
+}
+
+/** @throws Error when the graph cannot be loaded on its device, see `openGraph`, or has not what is wanted */
 export async function loadEncoder(
-  spec: EngineSpec,
-  outputs: readonly string[],
-  { InferenceSession, Tensor }: Pick<OnnxRuntime, 'InferenceSession' | 'Tensor'> = onnxRuntime(),
+  { dir, prepared, dtype, threads, device }: EngineSpec,
+  { outputs, beside }: WantedOutput,
+  runtime: OnnxRuntime = onnxRuntime(),
 ): Promise<LoadedSession> {
-  // What was prepared has its weights beside the graph, by a name in the graph; so has what came in several files.
-  const loading = InferenceSession.create(join(spec.prepared ?? spec.dir, onnxFileOf(spec.dtype)), {
-    ...sessionOptions(spec.threads),
-    executionProviders: [spec.device],
-    // What goes wrong is thrown. Warnings are about the graph, and nobody here could act on them.
-    logSeverityLevel: 3,
-  })
-  const session = await loadedOn(spec.device, loading)
-  const known = new Set(session.inputNames)
-  const name = outputs.find((one) => session.outputNames.includes(one))
-  if (name === undefined) {
-    const others = session.outputNames.join(', ')
+  const { Tensor } = runtime
+  const session = await openGraph(prepared ?? dir, onnxFileOf(dtype), { threads, device }, runtime)
+  const { inputNames, outputNames } = session
+  const name = outputs.find((one) => outputNames.includes(one))
+  if (name === undefined || (beside !== undefined && !outputNames.includes(beside))) {
     await session.release()
-    throw new Error(`The model gives no ${outputs.join(' or ')}, but ${others}`)
+    const wanted = name === undefined ? outputs.join(' or ') : beside
+    throw new Error(`The model gives no ${wanted}, but ${outputNames.join(', ')}`)
   }
+  const fetched = beside === undefined ? [name] : [name, beside]
   return {
     async run({ ids, mask, types, dims }) {
       const inputs = Object.entries({ input_ids: ids, attention_mask: mask, token_type_ids: types })
       const feeds = inputs
-        .filter(([input]) => known.has(input))
+        .filter(([input]) => inputNames.includes(input))
         .map(([input, values]) => [input, new Tensor('int64', values, dims)])
-      const { [name]: output } = await session.run(Object.fromEntries(feeds), [name])
+      const given = await session.run(Object.fromEntries(feeds), fetched)
+      const [output, second] = fetched.map((one) => given[one])
       if (!(output?.data instanceof Float32Array)) {
-        throw new Error(`The model's output is ${output?.type ?? 'missing'}, not float32`)
+        throw new Error(`The model's ${name} is ${output?.type ?? 'missing'}, not float32`)
       }
-      return { data: output.data, dims: output.dims, dispose: () => output.dispose() }
+      if (beside !== undefined && !(second?.data instanceof Float32Array)) {
+        throw new Error(`The model's ${beside} is ${second?.type ?? 'missing'}, not float32`)
+      }
+      return {
+        data: output.data,
+        dims: output.dims,
+        beside: second?.data as Float32Array | undefined,
+        dispose() {
+          output.dispose()
+          second?.dispose()
+        },
+      }
     },
     dispose: () => session.release(),
   }

@@ -5,7 +5,7 @@ import { expect, it, vi } from 'vitest'
 import { builtInEngine } from '../load-model.js'
 import { ModelProcess } from '../model-process.js'
 import { parsePrivateBytes } from '../private-memory.js'
-import { sessionOptions } from './transformers-session.js'
+import { sessionOptions } from './onnx-runtime.js'
 
 // A process is forked here: a busy machine takes its time.
 vi.setConfig({ testTimeout: 120_000 })
