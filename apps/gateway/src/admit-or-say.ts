@@ -3,14 +3,19 @@ import { MillraceError } from '@millrace/contracts'
 import { admit } from './admission.js'
 import type { SubmitContext } from './submit.js'
 
-/** @throws MillraceError queue_full, queue_memory */
+/**
+ * @param bytes of the files that the queue Redis is to hold for this job
+ * @throws MillraceError queue_full, queue_memory
+ */
 export function admitOrSay(
   model: string,
   chunks: number,
   { fleet, limits, emit }: Pick<SubmitContext, 'fleet' | 'limits' | 'emit'>,
+  bytes = 0,
 ): void {
   try {
-    admit(chunks, { ...fleet.model(model), memory: fleet.memory }, limits)
+    const memory = fleet.memory && { ...fleet.memory, used: fleet.memory.used + bytes }
+    admit(chunks, { ...fleet.model(model), memory }, limits)
   } catch (error) {
     if (error instanceof MillraceError) {
       emit({ type: 'refused', model, code: error.code, retryAfterS: error.retryAfterS ?? 0 })

@@ -1,4 +1,5 @@
 /** Charges a request's input tokens to a tenant that has a limit. */
+import { isMediaInput, readMediaInput } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
 import type { GatewayContext, RequestContext } from './context.js'
 import { chargeTokens } from './middleware/rate-limit.js'
@@ -6,6 +7,8 @@ import { TokenCounter } from './token-counter.js'
 
 /** English has some 4.5 characters a token; used where this gateway has not the model's tokenizer. */
 const charsPerToken = 4
+/** An image or a recording is charged by the size of its file. */
+const bytesPerToken = 1024
 
 /** @throws MillraceError rate_limited; body_too_large for more than the whole limit */
 export async function chargeInputs(
@@ -18,6 +21,10 @@ export async function chargeInputs(
   let tokens = 0
   const counter = tokenizer && new TokenCounter(tokenizer)
   for (const input of inputs) {
+    if (isMediaInput(input)) {
+      tokens += Math.ceil(readMediaInput(input).bytes / bytesPerToken)
+      continue
+    }
     tokens += counter?.tokensOf(input) ?? Math.ceil(input.length / charsPerToken)
     if (counter?.needsRest) await counter.rest()
   }

@@ -23,6 +23,8 @@ export interface JobInputs {
   inputs: string[]
   /** Whether the client gave `input`. */
   single: boolean
+  /** Files of the inputs that are images or recordings. */
+  blobs?: ReadonlyMap<string, Buffer>
 }
 
 /**
@@ -36,18 +38,27 @@ export async function jobInputs(
   tokenizer: TextTokenizer | undefined,
   limits: InputLimits,
 ): Promise<JobInputs> {
-  const single = input !== undefined
-  const given = single ? [input] : inputs
-  const pathOf = (i: number) => (single ? 'input' : `inputs[${i}]`)
-  refuseOtherShapes(given, task, pathOf)
+  const { given, single, pathOf } = givenInputs({ input, inputs }, task)
   const item = (i: number) => itemOf(given[i] ?? '', pathOf(i))
   await checkItems({ count: given.length, item, path: 'inputs', truncate, tokenizer }, limits)
   return { inputs: given.map(stringOf), single }
 }
 
+/** @throws MillraceError invalid_request for another shape than the task's */
+export function givenInputs(
+  { input, inputs = [] }: Pick<SubmitJob, 'input' | 'inputs'>,
+  task: Task,
+): { given: readonly JobInput[]; single: boolean; pathOf: (i: number) => string } {
+  const single = input !== undefined
+  const given = single ? [input] : inputs
+  const pathOf = (i: number) => (single ? 'input' : `inputs[${i}]`)
+  refuseOtherShapes(given, task, pathOf)
+  return { given, single, pathOf }
+}
+
 function itemOf(given: JobInput, path: string): ItemToCheck {
   const input = stringOf(given)
-  if (typeof given === 'string') return { input, path, texts: [{ path, text: input }] }
+  if (typeof given === 'string' || !('query' in given)) return { input, path, texts: [{ path, text: input }] }
   const texts = [
     { path: `${path}.query`, text: given.query },
     { path: `${path}.text`, text: given.text },
@@ -57,7 +68,9 @@ function itemOf(given: JobInput, path: string): ItemToCheck {
 
 /** What is tokenized, hashed and queued. */
 function stringOf(given: JobInput): string {
-  return typeof given === 'string' ? given : writePair({ first: given.query, second: given.text })
+  if (typeof given === 'string') return given
+  if ('query' in given) return writePair({ first: given.query, second: given.text })
+  throw new Error('an image or a recording is read by media-inputs.ts')
 }
 
 function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: number) => string): void {
@@ -74,7 +87,11 @@ function refuseOtherShapes(given: readonly JobInput[], task: Task, pathOf: (i: n
 /** @throws MillraceError invalid_request for an option of another task, and for too many candidates */
 export function submitOptions(options: JobOptions, task: Task): SubmitOptions {
   const fit = optionsOf(task)
-  const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
+  // `truncate` is false where nobody gave it.
+  const given = Object.entries(options).filter(
+    ([name, value]) => value !== (name === 'truncate' ? false : undefined),
+  )
+  const unfit = given.find(([name]) => !fit.includes(name))
   if (unfit) {
     const detail = `a ${task} model takes ${fit.join(' and ')}`
     throw fieldError('invalid_request', `options.${unfit[0]}`, detail)

@@ -41,9 +41,9 @@ export function computerUnderTest(
   const model: Partial<LoadedModel> = {
     facts: embeddingFacts,
     slots: 2,
-    encode: ({ input }) => {
+    encode: ({ input, bytes }) => {
       if (input.length > 8) throw new MillraceError('input_too_long', 'too long')
-      return { ids: new Int32Array(input.length) }
+      return { ids: new Int32Array(input.length), ...(bytes ? { extra: { bytes } } : {}) }
     },
     resultOf: (values) => ({ kind: 'vector', values }),
     runBatch: (items) =>

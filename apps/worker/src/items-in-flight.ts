@@ -4,8 +4,13 @@
  */
 import type { EncodedItem, ModelInput } from '@millrace/model'
 
-export interface ItemRequest extends ModelInput {
+/** The bytes of an image or a recording, read when they are needed; undefined where they are gone. */
+export type ReadBlob = () => Promise<Uint8Array | undefined>
+
+export interface ItemRequest extends Omit<ModelInput, 'bytes'> {
   key: string
+  /** Absent where the input is all there is. */
+  blob?: ReadBlob
 }
 
 /** The forward pass that computed an item; one object per batch, so that its time is counted once. */
@@ -22,6 +27,8 @@ export interface ItemAnswer {
 }
 
 export interface ItemInFlight extends ItemRequest {
+  /** One for each job that wants it: one that was canceled has its bytes no more. */
+  readonly blobs: ReadBlob[]
   readonly answer: Promise<ItemAnswer>
   /** Requests that wait for it; at 0 it is not worth computing any more. */
   wanted: number
@@ -47,6 +54,7 @@ export class ItemsInFlight {
     const running = this.#byKey.get(request.key)
     const item = running ?? this.#start(request)
     item.wanted += 1
+    if (request.blob) item.blobs.push(request.blob)
     return { item, fresh: running === undefined }
   }
 
@@ -64,6 +72,7 @@ export class ItemsInFlight {
     }
     const item: ItemInFlight = {
       ...request,
+      blobs: [],
       answer,
       wanted: 0,
       encoded: { ids: new Int32Array() },

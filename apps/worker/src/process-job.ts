@@ -10,7 +10,7 @@
  * 5. Complete the BullMQ job. BullMQ only carries; nobody ever asks it what happened.
  */
 import { keyMaker } from '@millrace/cache'
-import { isTerminal, type Task } from '@millrace/contracts'
+import { isMediaInput, isTerminal, readMediaInput, type Task } from '@millrace/contracts'
 import type { ChunkDelivery, ChunkResult, JobFacts, JobStore, TakenChunk } from '@millrace/jobs'
 import { allFailed, chunkResult } from './chunk-result.js'
 import { Canceled, type ChunksInHand, PastLimit } from './chunks-in-hand.js'
@@ -24,7 +24,7 @@ export interface ProcessJobContext extends TellWebhookContext {
   alias: string
   task: Task
   modelVersion: string
-  store: Pick<JobStore, 'take' | 'storeChunk' | 'settle'>
+  store: Pick<JobStore, 'take' | 'storeChunk' | 'settle' | 'readBlob'>
   computer: Pick<ItemComputer, 'compute'>
   inHand: Pick<ChunksInHand, 'take'>
   teller: Pick<SettledTeller, 'tell'>
@@ -104,13 +104,21 @@ async function compute(
   delivery: ChunkDelivery,
   { facts, items }: Taken,
   signal: AbortSignal,
-  { computer, modelVersion, task, onSeen }: ProcessJobContext,
+  { computer, modelVersion, task, onSeen, store }: ProcessJobContext,
 ): Promise<ChunkResult> {
   if (delivery.givenUp !== undefined) return allFailed(delivery, facts, items, delivery.givenUp)
   const { scope, truncate, params } = facts
   // The key is made here, from this worker's own model version: a gateway may still know an older one.
   const key = keyMaker({ scope, modelVersion, task, options: { truncate, ...params } })
-  const requests = items.map(({ input }) => ({ key: key(input), input, truncate, params }))
+  const requests = items.map(({ input }) => ({
+    key: key(input),
+    input,
+    truncate,
+    params,
+    ...(isMediaInput(input)
+      ? { blob: () => store.readBlob(delivery.jobId, readMediaInput(input).digest) }
+      : {}),
+  }))
   const answers: ItemAnswer[] = []
   for (const outcome of await Promise.allSettled(computer.compute(requests, { signal, onSeen }))) {
     if (outcome.status === 'fulfilled') answers.push(outcome.value)

@@ -5,6 +5,8 @@ import { z } from 'zod'
 export const inputForms = {
   text: [],
   query_and_text: ['query', 'text'],
+  image: ['image'],
+  audio: ['audio'],
 } as const satisfies Record<string, readonly string[]>
 export type InputForm = keyof typeof inputForms
 
@@ -14,8 +16,23 @@ export const queryAndTextSchema = z
   .meta({ id: 'QueryAndText' })
 export type QueryAndText = z.infer<typeof queryAndTextSchema>
 
-export const jobInputSchema = z.union([z.string(), queryAndTextSchema], {
-  error: 'Invalid input: expected a string or, for a rerank model, { query, text }',
+const where = 'a data URL, or an https URL that the gateway fetches'
+/** An input of an image task. */
+export const imageInputSchema = z
+  .strictObject({ image: z.string().describe(where) })
+  .meta({ id: 'ImageInput' })
+export type ImageInput = z.infer<typeof imageInputSchema>
+
+/** An input of a speech task. */
+export const audioInputSchema = z
+  .strictObject({ audio: z.string().describe(where) })
+  .meta({ id: 'AudioInput' })
+export type AudioInput = z.infer<typeof audioInputSchema>
+
+const expected =
+  'Invalid input: expected a string or, for a rerank model, { query, text }, or { image } or { audio }'
+export const jobInputSchema = z.union([z.string(), queryAndTextSchema, imageInputSchema, audioInputSchema], {
+  error: expected,
 })
 export type JobInput = z.infer<typeof jobInputSchema>
 
@@ -31,7 +48,7 @@ export const jobInputsSchema = z
       context.addIssue({
         code: 'custom',
         path: [i],
-        message: 'Invalid input: expected a string or, for a rerank model, { query, text }',
+        message: expected,
       })
     }
   })

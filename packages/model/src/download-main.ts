@@ -11,7 +11,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AutoConfig, AutoModel, type DataType, env, LogLevel } from '@huggingface/transformers'
 import type { FromDownload, ToDownload } from './download-messages.js'
-import { findModelFiles, sentenceFiles, tokenizerFiles } from './model-files.js'
+import { findModelFiles, processorFile, sentenceFiles, tokenizerFiles } from './model-files.js'
 import { readSentenceSettings } from './sentence-settings.js'
 
 process.on('disconnect', () => process.exit(0))
@@ -23,7 +23,7 @@ process.on('message', async (order: ToDownload) => {
   }
 })
 
-async function download({ id, revision, dtype, cacheDir, remoteHost }: ToDownload): Promise<string[]> {
+async function download({ id, revision, dtype, task, cacheDir, remoteHost }: ToDownload): Promise<string[]> {
   env.allowLocalModels = false
   env.useWasmCache = false
   env.logLevel = LogLevel.ERROR
@@ -37,11 +37,11 @@ async function download({ id, revision, dtype, cacheDir, remoteHost }: ToDownloa
   await AutoConfig.from_pretrained(id, options)
   const dir = join(cacheDir, id, revision)
   const fetchInto = (file: string) => fetchOptional(urlOf(id, revision, file), join(dir, file), headers())
-  for (const file of [...tokenizerFiles, ...sentenceFiles]) await fetchInto(file)
+  for (const file of [...tokenizerFiles, processorFile, ...sentenceFiles]) await fetchInto(file)
   const { poolingFile } = await readSentenceSettings(dir, { fetchMissing: fetchInto })
   const model = await AutoModel.from_pretrained(id, { ...options, dtype: dtype as DataType, device: 'cpu' })
   await model.dispose()
-  const files = await findModelFiles(dir, dtype, { onnx: true, poolingFile })
+  const files = await findModelFiles(dir, dtype, { onnx: true, poolingFile, task })
   for (const file of files) await tell({ type: 'fetched', file, bytes: (await stat(join(dir, file))).size })
   return files
 }

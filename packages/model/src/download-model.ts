@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
+import type { Task } from '@millrace/contracts'
 import { childEnvironment } from './child-environment.js'
 import type { FromDownload, ToDownload } from './download-messages.js'
 import type { ModelEvent } from './events.js'
@@ -18,6 +19,8 @@ export interface DownloadOptions {
   /** A commit: 40 hexadecimal digits. */
   readonly revision: string
   readonly dtype: string
+  /** Default: feature-extraction. */
+  readonly task?: Task
   readonly dataDir: string
   readonly on?: (event: ModelEvent) => void
   /** Another hub; the library's default otherwise. */
@@ -31,7 +34,7 @@ export interface DownloadOptions {
  * @throws Error that says which file could not be fetched and why
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
-  const { id, revision, dtype } = options
+  const { id, revision, dtype, task = 'feature-extraction' } = options
   if (!/^[\w.-]+\/[\w.-]+$/.test(id) || !/^[0-9a-f]{40}$/.test(revision)) {
     throw new Error(`'${id}' at '${revision}' is not a hub id with a pinned revision`)
   }
@@ -40,7 +43,7 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
   const note = join(dir, `complete-${dtype}.json`)
   if (await readable(note)) return dir
   const files = await runDownload(
-    { type: 'download', id, revision, dtype, cacheDir, ...host(options) },
+    { type: 'download', id, revision, dtype, task, cacheDir, ...host(options) },
     options,
   )
   // Not the process id: in containers that share this folder every worker has the same one.

@@ -17,18 +17,21 @@ export interface ConformanceSubject {
   readonly pairs?: boolean
   /** An id that every item must hold: put in its first place. */
   readonly firstId?: number
+  /** Of an engine whose items are no ids; default: as many ids as `length`, others for each seed. */
+  readonly item?: (length: number, seed: number) => EncodedItem
 }
 
 export function engineConformance(name: string, subject: ConformanceSubject): void {
   const { createEngine, spec, maxTokens, vocabulary, tolerance } = subject
   /** Different ids for every seed, the same ones each time. */
-  const item = (length: number, seed: number): EncodedItem => ({
+  const idsOf = (length: number, seed: number): EncodedItem => ({
     ids: Int32Array.from({ length }, (_, place) =>
       place === 0 && subject.firstId !== undefined
         ? subject.firstId
         : 1 + ((seed * 7919 + place * 104729) % (vocabulary - 1)),
     ),
   })
+  const item = subject.item ?? idsOf
 
   describe(`engine conformance: ${name}`, () => {
     let engine: Engine

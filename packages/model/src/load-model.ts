@@ -44,7 +44,8 @@ export interface LoadModelOptions {
 
 export interface LoadedModel {
   readonly facts: ModelFacts
-  readonly tokenizer: TextTokenizer
+  /** Of a task that reads or writes text. */
+  readonly tokenizer: TextTokenizer | undefined
   /** How many batches may be in hand at once: one running and one ready per process. */
   readonly slots: number
   /** 1 where company changes answers; no limit otherwise. */
@@ -68,16 +69,19 @@ export interface LoadedModel {
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
   const { dir, source, revision } = await locate(options, on)
-  const files = await findModelFiles(dir, options.dtype, { onnx: options.engineModule === undefined })
+  const files = await findModelFiles(dir, options.dtype, {
+    onnx: options.engineModule === undefined,
+    task: options.task,
+  })
   const task = await openTask(dir, options.task)
-  const { tokenizer, output } = task
+  const { tokenizer, output, maxTokens = tokenizer?.maxTokens ?? 1 } = task
   const engineModule = options.engineModule ?? builtInEngine(task.engine)
   const spec: EngineSpec = {
     dir,
     dtype: options.dtype,
     task: options.task,
     output,
-    padTokenId: tokenizer.padTokenId,
+    padTokenId: tokenizer?.padTokenId ?? 0,
     threads: options.threads,
     options: options.engineOptions ?? {},
   }
@@ -115,7 +119,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
         files: digests,
       }),
       dtype: options.dtype,
-      max_tokens: tokenizer.maxTokens,
+      max_tokens: maxTokens,
       batching: { mode, probe_difference: difference },
     }
     return {
@@ -141,12 +145,16 @@ export function builtInEngine(name: string): string {
 }
 
 async function locate(
-  { alias, dir, hub, dataDir, dtype }: LoadModelOptions,
+  { alias, dir, hub, dataDir, dtype, task }: LoadModelOptions,
   on: (event: ModelEvent) => void,
 ): Promise<{ dir: string; source: string; revision: string }> {
   if (dir != null) return { dir, source: 'local', revision: '' }
   if (hub == null) throw new Error(`The model '${alias}' names neither a folder nor a hub id`)
-  return { dir: await downloadModel({ ...hub, dtype, dataDir, on }), source: hub.id, revision: hub.revision }
+  return {
+    dir: await downloadModel({ ...hub, dtype, task, dataDir, on }),
+    source: hub.id,
+    revision: hub.revision,
+  }
 }
 
 function refusal(alias: string, difference: number): string {

@@ -3,6 +3,7 @@
  */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type Task, taskContracts } from '@millrace/contracts'
 
 /** ONNX file of each dtype: transformers.js' DEFAULT_DTYPE_SUFFIX_MAPPING, in its sub-folder. */
 const MODEL_FILES: Readonly<Record<string, string>> = {
@@ -17,7 +18,14 @@ const MODEL_FILES: Readonly<Record<string, string>> = {
 }
 
 export const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json']
-const required = ['config.json', ...tokenizerFiles]
+export const processorFile = 'preprocessor_config.json'
+
+/** What a task cannot do without, beside its ONNX file. */
+function requiredFor(task: Task): string[] {
+  const { input } = taskContracts[task]
+  if (input === 'image') return ['config.json', processorFile]
+  return ['config.json', ...tokenizerFiles]
+}
 
 /** Files of sentence-transformers and others that change an answer where they are present. */
 export const sentenceFiles = [
@@ -49,12 +57,16 @@ export function onnxFileOf(dtype: string): string {
 export async function findModelFiles(
   dir: string,
   dtype: string,
-  { onnx, poolingFile }: { onnx: boolean; poolingFile?: string | undefined },
+  {
+    onnx,
+    poolingFile,
+    task = 'feature-extraction',
+  }: { onnx: boolean; poolingFile?: string | undefined; task?: Task },
 ): Promise<string[]> {
   const onnxFile = onnxFileOf(dtype)
   if (!(await exists(dir, 'directory'))) throw new Error(`The model folder ${dir} does not exist`)
   const needed = [
-    ...required,
+    ...requiredFor(task),
     ...(onnx ? [onnxFile] : []),
     ...(poolingFile === undefined ? [] : [poolingFile]),
   ]

@@ -1,6 +1,14 @@
 /** POST /v1/jobs and PUT /v1/jobs/{id}: the journey of submit.ts as HTTP. */
 import { createRoute } from '@hono/zod-openapi'
-import { jobSchema, type SubmitJob, submitJobSchema } from '@millrace/contracts'
+import {
+  isMediaForm,
+  jobSchema,
+  type MediaKind,
+  type SubmitJob,
+  submitJobSchema,
+  type Task,
+  taskContracts,
+} from '@millrace/contracts'
 import { knownJobText } from '@millrace/job-view'
 import type { SettledJob, StoredJob } from '@millrace/jobs'
 import { z } from 'zod'
@@ -9,8 +17,11 @@ import { chargeInputs } from '../charge-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { endOfTurn } from '../end-of-turn.js'
-import { jobInputs, submitOptions } from '../job-inputs.js'
+import { givenInputs, type JobInputs, jobInputs, submitOptions } from '../job-inputs.js'
 import { bodyText } from '../json-body.js'
+import { mediaInputs } from '../media/media-inputs.js'
+import { readMultipart, type UploadedBody } from '../media/multipart.js'
+import { isMultipart } from '../middleware/limit-body.js'
 import { modelOf } from '../model-of.js'
 import { waitSeconds } from '../prefer.js'
 import { readJob } from '../read-job.js'
@@ -23,6 +34,9 @@ import { SubmitBodies } from '../submit-bodies.js'
 import { idempotencyKey, prefer, problems } from './answers.js'
 import { exampleEvent, queuedJob, submitExamples, succeededJob } from './examples.js'
 import { eventSchema, streamEvents, wantsEvents } from './job-events.js'
+import { multipartSchema } from './multipart-schema.js'
+
+const noUploads: UploadedBody['uploads'] = new Map()
 
 export const submitJobRoute = createRoute({
   method: 'post',
@@ -37,7 +51,10 @@ export const submitJobRoute = createRoute({
     headers: z.object({ ...prefer, ...idempotencyKey }),
     body: {
       required: true,
-      content: { 'application/json': { schema: submitJobSchema, examples: submitExamples } },
+      content: {
+        'application/json': { schema: submitJobSchema, examples: submitExamples },
+        'multipart/form-data': { schema: multipartSchema },
+      },
     },
   },
   responses: {
@@ -70,6 +87,10 @@ export const submitJobRoute = createRoute({
       'empty_input',
       'invalid_input',
       'input_too_long',
+      'unsupported_media',
+      'input_too_large',
+      'url_refused',
+      'fetch_failed',
       'too_many_items',
       'idempotency_mismatch',
       'job_gone',
@@ -104,9 +125,9 @@ export const putJobRoute = createRoute({
 export function submitJob(context: GatewayContext) {
   const bodies = new SubmitBodies()
   return async (c: RequestContext): Promise<Response> => {
-    const text = await bodyText(c)
+    const { text, uploads } = await sentBody(c, context)
     const body = bodies.parse(text)
-    const request = await checkedRequest(c, body, repeatableId(c, text), context)
+    const request = await checkedRequest(c, body, uploads, repeatableId(c, text), context)
     if (wantsEvents(c)) {
       const submitted = await submit(request, context.submit)
       return streamEvents(c, submitted.job, context)
@@ -117,10 +138,18 @@ export function submitJob(context: GatewayContext) {
   }
 }
 
+/** @throws MillraceError unsupported_media_type, and what readMultipart throws */
+async function sentBody(c: RequestContext, { config }: GatewayContext): Promise<UploadedBody> {
+  if (isMultipart(c.req.header('content-type'))) return readMultipart(c.req.raw, config.MAX_ITEMS)
+  const text = await bodyText(c, 'application/json or, with files, as multipart/form-data')
+  return { text, uploads: noUploads }
+}
+
 /** @throws MillraceError every fault of the body that can be told before anything is stored */
 async function checkedRequest(
   c: RequestContext,
   body: SubmitJob,
+  uploads: UploadedBody['uploads'],
   repeatable: SubmitRequest['repeatable'],
   context: GatewayContext,
 ): Promise<SubmitRequest> {
@@ -129,7 +158,10 @@ async function checkedRequest(
   const options = submitOptions(body.options, model.task)
   const tokenizer = context.tokenizers.get(body.model)
   const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
-  const { inputs, single } = await jobInputs(body, model.task, tokenizer, limits)
+  const form = taskContracts[model.task].input
+  const { inputs, single, blobs } = isMediaForm(form)
+    ? await filesOf(body, model.task, form, uploads, context)
+    : await jobInputs(body, model.task, tokenizer, limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)
   await chargeInputs(c, inputs, tokenizer, context)
   const tenant = c.get('tenant').name
@@ -137,6 +169,7 @@ async function checkedRequest(
     model: body.model,
     task: model.task,
     inputs,
+    ...(blobs ? { blobs } : {}),
     single,
     options,
     priority: body.priority,
@@ -149,6 +182,17 @@ async function checkedRequest(
     requestId: c.get('requestId'),
     repeatable,
   }
+}
+
+function filesOf(
+  body: SubmitJob,
+  task: Task,
+  form: MediaKind,
+  uploads: UploadedBody['uploads'],
+  { media }: GatewayContext,
+): Promise<JobInputs> {
+  const { given, single } = givenInputs(body, task)
+  return mediaInputs(given, form, single, uploads, media)
 }
 
 async function submitOnly(c: RequestContext, request: SubmitRequest, context: GatewayContext) {

@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import { embeddingSchema, featureExtraction, featureExtractionFacts } from './feature-extraction.js'
 import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
+import { imageClassification, imageClassificationFacts } from './image-classification.js'
+import { imageFeatureExtraction, imageFeatureExtractionFacts } from './image-feature-extraction.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
 import type { TaskContract } from './task-contract.js'
 import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
@@ -11,6 +13,8 @@ export const taskContracts = {
   'text-classification': textClassification,
   rerank: rerankPair,
   'fill-mask': fillMask,
+  'image-classification': imageClassification,
+  'image-feature-extraction': imageFeatureExtraction,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
@@ -18,8 +22,8 @@ export const tasks = Object.keys(taskContracts) as [Task, ...Task[]]
 
 /** What a result of one item may be, and of which task. */
 export const taskOutputs = {
-  'feature-extraction: an embedding': embeddingSchema,
-  'text-classification: labels, best first': z.array(labelScoreSchema),
+  'feature-extraction, image-feature-extraction: an embedding': embeddingSchema,
+  'text-classification, image-classification: labels, best first': z.array(labelScoreSchema),
   'rerank: a score': scoreSchema,
   'fill-mask: candidates, best first': z.array(candidateSchema),
 } as const
@@ -30,11 +34,15 @@ export const taskFacts = [
   textClassificationFacts,
   rerankFacts,
   fillMaskFacts,
+  imageClassificationFacts,
+  imageFeatureExtractionFacts,
 ] as const
 
 export * from './common-facts.js'
 export * from './feature-extraction.js'
 export * from './fill-mask.js'
+export * from './image-classification.js'
+export * from './image-feature-extraction.js'
 export * from './rerank-pair.js'
 export * from './task-contract.js'
 export * from './text-classification.js'

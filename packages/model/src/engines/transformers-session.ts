@@ -6,21 +6,27 @@ import { createRequire, Module } from 'node:module'
 import { basename } from 'node:path'
 import type { EngineSpec } from '../engine.js'
 import type { PaddedBatch } from '../padded-batch.js'
+import type { ProcessedImage } from './image-processor.js'
 
-type Transformers = typeof import('@huggingface/transformers')
+export type Transformers = typeof import('@huggingface/transformers')
+
+export interface SessionOutput {
+  data: Float32Array
+  dims: readonly number[]
+  dispose(): void
+}
 
 export interface LoadedSession {
   /** @returns the wanted output, whatever its shape; to be disposed after reading */
-  run(batch: PaddedBatch): Promise<{
-    data: Float32Array
-    dims: readonly number[]
-    dispose(): void
-  }>
+  run(batch: PaddedBatch): Promise<SessionOutput>
+  /** @param images all of one shape; @throws Error where they are not */
+  runImages(images: readonly ProcessedImage[]): Promise<SessionOutput>
   dispose(): Promise<unknown>
 }
 
-export function importTransformers(): Transformers {
-  const transformers = requireTransformers()
+/** @param options.images loads the image decoder too */
+export function importTransformers({ images = false } = {}): Transformers {
+  const transformers = images ? requireWhole() : requireTransformers()
   transformers.env.allowRemoteModels = false
   transformers.env.useFSCache = false
   transformers.env.useWasmCache = false
@@ -49,11 +55,19 @@ function requireTransformers(): Transformers {
   return require('@huggingface/transformers')
 }
 
+function requireWhole(): Transformers {
+  return createRequire(import.meta.url)('@huggingface/transformers')
+}
+
 type Dtype = import('@huggingface/transformers').DataType
 
 export interface WantedOutput {
   /** The library's class for this kind of model. */
-  readonly head: 'AutoModel' | 'AutoModelForSequenceClassification' | 'AutoModelForMaskedLM'
+  readonly head:
+    | 'AutoModel'
+    | 'AutoModelForSequenceClassification'
+    | 'AutoModelForMaskedLM'
+    | 'AutoModelForImageClassification'
   /** Names it may have: the first that the model gives is taken. */
   readonly outputs: readonly string[]
 }
@@ -124,26 +138,44 @@ export async function loadSession(
     ...(spec.prepared === undefined ? {} : { use_external_data_format: false }),
   })
   const wanted = new Set<string>(model.sessions.model?.inputNames ?? [])
+  type Tensors = Record<string, InstanceType<typeof Tensor>>
+  const outputOf = async (inputs: Tensors): Promise<SessionOutput> => {
+    const outputs: Tensors = await model(inputs)
+    const name = names.find((one) => outputs[one])
+    const output = name === undefined ? undefined : outputs[name]
+    // Classes of the library name outputs that this model has not, and gather those they do not know in a list.
+    for (const other of Object.values(outputs).flat()) if (other !== output) other?.dispose()
+    if (output === undefined) {
+      throw new Error(`The model gives no ${names.join(' or ')}; its outputs are others`)
+    }
+    if (!(output.data instanceof Float32Array)) {
+      throw new Error(`The model's output is ${output.type}, not float32`)
+    }
+    return { data: output.data, dims: output.dims, dispose: () => output.dispose() }
+  }
   return {
-    async run({ ids, mask, types, dims }) {
-      const inputs: Record<string, InstanceType<typeof Tensor>> = {
-        input_ids: new Tensor('int64', ids, dims),
-      }
+    run({ ids, mask, types, dims }) {
+      const inputs: Tensors = { input_ids: new Tensor('int64', ids, dims) }
       if (wanted.has('attention_mask')) inputs.attention_mask = new Tensor('int64', mask, dims)
       if (wanted.has('token_type_ids')) inputs.token_type_ids = new Tensor('int64', types, dims)
-      const outputs: Record<string, InstanceType<typeof Tensor>> = await model(inputs)
-      const name = names.find((one) => outputs[one])
-      const output = name === undefined ? undefined : outputs[name]
-      // Classes of the library name outputs that this model has not, and gather those they do not know in a list.
-      for (const other of Object.values(outputs).flat()) if (other !== output) other?.dispose()
-      if (output === undefined) {
-        throw new Error(`The model gives no ${names.join(' or ')}; its outputs are others`)
-      }
-      if (!(output.data instanceof Float32Array)) {
-        throw new Error(`The model's output is ${output.type}, not float32`)
-      }
-      return { data: output.data, dims: output.dims, dispose: () => output.dispose() }
+      return outputOf(inputs)
+    },
+    runImages(images) {
+      const [data, dims] = stacked(images)
+      return outputOf({ pixel_values: new Tensor('float32', data, dims) })
     },
     dispose: () => model.dispose(),
   }
+}
+
+/** @throws Error where their shapes differ */
+export function stacked(images: readonly ProcessedImage[]): [Float32Array, number[]] {
+  const dims = images[0]?.dims ?? []
+  if (!images.every((image) => String(image.dims) === String(dims))) {
+    throw new Error('The processor of the model gives images of different shapes')
+  }
+  const size = dims.reduce((product, dim) => product * dim, 1)
+  const data = new Float32Array(images.length * size)
+  for (const [place, image] of images.entries()) data.set(image.data, place * size)
+  return [data, [images.length, ...dims]]
 }

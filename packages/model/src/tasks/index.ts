@@ -2,6 +2,8 @@
 import type { Task } from '@millrace/contracts'
 import { openFeatureExtraction } from './feature-extraction.js'
 import { openFillMask } from './fill-mask.js'
+import { openImageClassification } from './image-classification.js'
+import { openImageFeatures } from './image-feature-extraction.js'
 import type { ModelTask } from './model-task.js'
 import { openRerank } from './rerank.js'
 import { openTextClassification } from './text-classification.js'
@@ -13,6 +15,8 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'text-classification': openTextClassification,
   rerank: openRerank,
   'fill-mask': openFillMask,
+  'image-classification': openImageClassification,
+  'image-feature-extraction': openImageFeatures,
 }
 
 /** @throws Error naming the file that is missing, broken or asks for something that is not supported */
