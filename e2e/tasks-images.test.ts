@@ -1,5 +1,5 @@
 /** Image tasks on a fleet of real processes, against what the Python pipelines wrote beside the models. */
-import { errorCodes, type LabelScore } from '@millrace/contracts'
+import { type DetectedObject, errorCodes, type LabelScore } from '@millrace/contracts'
 import { type Fleet, startFleet } from '@millrace/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -8,6 +8,7 @@ import { dataUrl, expectClose, fileServer, media, referenceOf, upload } from './
 
 const classifier = 'tiny-vit-classifier'
 const features = 'tiny-vit'
+const detector = 'tiny-yolos'
 const wait = { prefer: 'wait=30' }
 
 let fleet: Fleet
@@ -20,7 +21,7 @@ beforeAll(async () => {
     workers: 2,
     env: {
       MILLRACE_CONFIG: `${root}/models/fixtures/millrace.json`,
-      MILLRACE_MODELS: `${classifier},${features}`,
+      MILLRACE_MODELS: `${classifier},${features},${detector}`,
       MAX_ITEMS: '16',
       MAX_IMAGE_BYTES: '20000',
       MAX_IMAGE_PIXELS: '10000',
@@ -100,6 +101,46 @@ describe('an image', () => {
       [...new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))],
       some[0]?.cls ?? [],
     )
+  })
+})
+
+describe('the objects of an image', () => {
+  it('are the reference’s, above the threshold that was asked for', async () => {
+    const reference = referenceOf(detector) as {
+      items: { file: string; threshold: number; objects: DetectedObject[] }[]
+    }
+    for (const { file, threshold, objects } of reference.items) {
+      const options = ['options', JSON.stringify({ threshold })] as const
+      const job = jobOf(await upload(fleet.url, [['model', detector], ['image', media(file)], options], wait))
+      const found = job.output as DetectedObject[]
+      const places = (list: DetectedObject[]) => list.map(({ label, box }) => ({ label, box }))
+      expect(places(found)).toEqual(places(objects))
+      expectClose(
+        found.map(({ score }) => score),
+        objects.map(({ score }) => score),
+      )
+    }
+  })
+
+  it('are 0.5 and above by default: given and left out are one input', async () => {
+    const body = { model: detector, input: { image: dataUrl(media('square.png')) } }
+    const answer = await post(fleet.url, body, wait)
+    expect(answer.headers.get('x-cache')).toBe('hit')
+    const job = jobOf(await post(fleet.url, { ...body, options: { threshold: 0.5 } }, wait))
+    expect(job.output).toEqual(jobOf(answer).output)
+  })
+
+  it('with a threshold that is none, or an option of another task, are refused by its path', async () => {
+    for (const [name, value] of [
+      ['threshold', 2],
+      ['top_k', 1],
+    ] as const) {
+      const body = { model: detector, input: { image: 'x' }, options: { [name]: value } }
+      expect(problemOf(await post(fleet.url, body))).toMatchObject({
+        code: 'invalid_request',
+        errors: [{ path: `options.${name}` }],
+      })
+    }
   })
 })
 

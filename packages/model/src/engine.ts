@@ -53,6 +53,8 @@ export type OutputRule =
   | { readonly kind: 'pooled'; readonly pooling: Pooling }
   | { readonly kind: 'scores'; readonly activation: Activation }
   | { readonly kind: 'candidates'; readonly maskTokenId: number; readonly most: number }
+  /** As many classes, and one more for nothing; rows as detections.ts writes them. */
+  | { readonly kind: 'objects'; readonly classes: number }
 
 /** What an engine needs to know. Plain data: it crosses a process border. */
 export interface EngineSpec {

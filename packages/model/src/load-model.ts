@@ -100,10 +100,12 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     on,
   })
   try {
+    if (task.oneAtATime) pool.limitItems(1)
     const difference = await probeDifference(pool, task)
-    const mode = difference > toleratedDifference ? 'one_at_a_time' : 'batched'
+    const changed = difference > toleratedDifference
+    const mode = changed || task.oneAtATime ? 'one_at_a_time' : 'batched'
     on({ type: 'self-test', difference, mode })
-    if (mode === 'one_at_a_time') {
+    if (changed) {
       if (options.strictBatching) throw new Error(refusal(options.alias, difference))
       pool.limitItems(1)
     }

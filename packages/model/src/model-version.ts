@@ -41,6 +41,8 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
       return [output.pooling.mode, output.pooling.normalize]
     case 'scores':
       return [output.activation]
+    case 'objects':
+      return [output.kind, output.classes]
     case 'candidates':
       return [output.kind, output.maskTokenId, output.most]
   }

@@ -4,6 +4,7 @@ import { embeddingSchema, featureExtraction, featureExtractionFacts } from './fe
 import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
 import { imageClassification, imageClassificationFacts } from './image-classification.js'
 import { imageFeatureExtraction, imageFeatureExtractionFacts } from './image-feature-extraction.js'
+import { detectedObjectSchema, objectDetection, objectDetectionFacts } from './object-detection.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
 import type { TaskContract } from './task-contract.js'
 import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
@@ -15,13 +16,18 @@ export const taskContracts = {
   'fill-mask': fillMask,
   'image-classification': imageClassification,
   'image-feature-extraction': imageFeatureExtraction,
+  'object-detection': objectDetection,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
 export const tasks = Object.keys(taskContracts) as [Task, ...Task[]]
 
-/** What a result of one item may be, and of which task. */
+/**
+ * What a result of one item may be, and of which task. Who parses takes the first that fits and drops what it does not
+ * name: what has another's fields and more stands before it.
+ */
 export const taskOutputs = {
+  'object-detection: objects': z.array(detectedObjectSchema),
   'feature-extraction, image-feature-extraction: an embedding': embeddingSchema,
   'text-classification, image-classification: labels, best first': z.array(labelScoreSchema),
   'rerank: a score': scoreSchema,
@@ -36,6 +42,7 @@ export const taskFacts = [
   fillMaskFacts,
   imageClassificationFacts,
   imageFeatureExtractionFacts,
+  objectDetectionFacts,
 ] as const
 
 export * from './common-facts.js'
@@ -43,6 +50,7 @@ export * from './feature-extraction.js'
 export * from './fill-mask.js'
 export * from './image-classification.js'
 export * from './image-feature-extraction.js'
+export * from './object-detection.js'
 export * from './rerank-pair.js'
 export * from './task-contract.js'
 export * from './text-classification.js'

@@ -21,6 +21,8 @@ export interface LoadedSession {
   run(batch: PaddedBatch): Promise<SessionOutput>
   /** @param images all of one shape; @throws Error where they are not */
   runImages(images: readonly ProcessedImage[]): Promise<SessionOutput>
+  /** @returns each of the wanted outputs in its order, undefined where the model has it not */
+  runImageToAll(image: ProcessedImage): Promise<(SessionOutput | undefined)[]>
   dispose(): Promise<unknown>
 }
 
@@ -68,6 +70,7 @@ export interface WantedOutput {
     | 'AutoModelForSequenceClassification'
     | 'AutoModelForMaskedLM'
     | 'AutoModelForImageClassification'
+    | 'AutoModelForObjectDetection'
   /** Names it may have: the first that the model gives is taken. */
   readonly outputs: readonly string[]
 }
@@ -139,19 +142,25 @@ export async function loadSession(
   })
   const wanted = new Set<string>(model.sessions.model?.inputNames ?? [])
   type Tensors = Record<string, InstanceType<typeof Tensor>>
-  const outputOf = async (inputs: Tensors): Promise<SessionOutput> => {
+  const pick = async (inputs: Tensors, wanted: (outputs: Tensors) => readonly (string | undefined)[]) => {
     const outputs: Tensors = await model(inputs)
-    const name = names.find((one) => outputs[one])
-    const output = name === undefined ? undefined : outputs[name]
+    const picked = wanted(outputs).map((name) => (name === undefined ? undefined : outputs[name]))
     // Classes of the library name outputs that this model has not, and gather those they do not know in a list.
-    for (const other of Object.values(outputs).flat()) if (other !== output) other?.dispose()
+    for (const other of Object.values(outputs).flat()) if (!picked.includes(other)) other?.dispose()
+    return picked.map((tensor) => tensor && plain(tensor))
+  }
+  const plain = (tensor: InstanceType<typeof Tensor>): SessionOutput => {
+    if (!(tensor.data instanceof Float32Array)) {
+      throw new Error(`The model's output is ${tensor.type}, not float32`)
+    }
+    return { data: tensor.data, dims: tensor.dims, dispose: () => tensor.dispose() }
+  }
+  const outputOf = async (inputs: Tensors): Promise<SessionOutput> => {
+    const [output] = await pick(inputs, (outputs) => [names.find((one) => outputs[one])])
     if (output === undefined) {
       throw new Error(`The model gives no ${names.join(' or ')}; its outputs are others`)
     }
-    if (!(output.data instanceof Float32Array)) {
-      throw new Error(`The model's output is ${output.type}, not float32`)
-    }
-    return { data: output.data, dims: output.dims, dispose: () => output.dispose() }
+    return output
   }
   return {
     run({ ids, mask, types, dims }) {
@@ -163,6 +172,15 @@ export async function loadSession(
     runImages(images) {
       const [data, dims] = stacked(images)
       return outputOf({ pixel_values: new Tensor('float32', data, dims) })
+    },
+    runImageToAll(image) {
+      const [data, dims] = stacked([image])
+      const inputs: Tensors = { pixel_values: new Tensor('float32', data, dims) }
+      // Nothing is padding: the whole image counts, at whatever size the mask has.
+      if (wanted.has('pixel_mask')) {
+        inputs.pixel_mask = new Tensor('int64', new BigInt64Array(64 * 64).fill(1n), [1, 64, 64])
+      }
+      return pick(inputs, () => names)
     },
     dispose: () => model.dispose(),
   }

@@ -5,6 +5,7 @@ import { openFillMask } from './fill-mask.js'
 import { openImageClassification } from './image-classification.js'
 import { openImageFeatures } from './image-feature-extraction.js'
 import type { ModelTask } from './model-task.js'
+import { openObjectDetection } from './object-detection.js'
 import { openRerank } from './rerank.js'
 import { openTextClassification } from './text-classification.js'
 
@@ -17,6 +18,7 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'fill-mask': openFillMask,
   'image-classification': openImageClassification,
   'image-feature-extraction': openImageFeatures,
+  'object-detection': openObjectDetection,
 }
 
 /** @throws Error naming the file that is missing, broken or asks for something that is not supported */

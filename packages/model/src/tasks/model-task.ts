@@ -36,6 +36,8 @@ export interface ModelTask {
   readonly tokenizer?: TextTokenizer
   /** The longest input that the model takes, or what each costs. Default: the tokenizer's. */
   readonly maxTokens?: number
+  /** No forward pass holds more than one item. */
+  readonly oneAtATime?: boolean
   /** So many first values of a vector change with rounding by a little only, all by default; the self-test compares these. */
   readonly continuous?: (length: number) => number
   /** An input of this task that holds `text`, for the self-test; where it cannot, another one for each `place`. */
