@@ -79,7 +79,9 @@ export const environmentSchema = z.object({
   MAX_AUDIO_BYTES: int(1024, 1 << 28)
     .default(25 << 20)
     .describe('Largest audio file'),
-  MAX_AUDIO_S: int(1, 86_400).default(600).describe('Longest recording'),
+  MAX_AUDIO_S: int(1, 86_400)
+    .default(60)
+    .describe('Longest recording: what a speech model needs of memory grows with its square'),
   JOB_MEDIA_BYTES: int(1024, 1 << 30)
     .default(32 << 20)
     .describe('Most bytes of images and recordings in one job, and the largest multipart body'),

@@ -55,6 +55,8 @@ export type OutputRule =
   | { readonly kind: 'candidates'; readonly maskTokenId: number; readonly most: number }
   /** As many classes, and one more for nothing; rows as detections.ts writes them. */
   | { readonly kind: 'objects'; readonly classes: number }
+  /** The best class of each moment of a recording that is brought to `rate` samples per second. */
+  | { readonly kind: 'frames'; readonly classes: number; readonly rate: number; readonly normalize: boolean }
 
 /** What an engine needs to know. Plain data: it crosses a process border. */
 export interface EngineSpec {

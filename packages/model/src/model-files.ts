@@ -23,7 +23,8 @@ export const processorFile = 'preprocessor_config.json'
 /** What a task cannot do without, beside its ONNX file. */
 function requiredFor(task: Task): string[] {
   const { input } = taskContracts[task]
-  if (input === 'image') return ['config.json', processorFile]
+  // A speech model's words lie in one of several files: its task looks for them.
+  if (input === 'image' || input === 'audio') return ['config.json', processorFile]
   return ['config.json', ...tokenizerFiles]
 }
 

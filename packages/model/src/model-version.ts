@@ -43,6 +43,8 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
       return [output.activation]
     case 'objects':
       return [output.kind, output.classes]
+    case 'frames':
+      return [output.kind, output.classes, output.rate, output.normalize]
     case 'candidates':
       return [output.kind, output.maskTokenId, output.most]
   }

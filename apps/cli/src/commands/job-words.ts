@@ -50,6 +50,7 @@ function outputWords(output: unknown): string {
   const item = output as ItemOutput
   if (typeof item === 'string') return vectorWords(decodeEmbedding(item))
   if (Array.isArray(item)) return isRanking(item) ? rankingWords(item) : vectorWords(item)
+  if ('text' in item) return item.text
   return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
 }
 

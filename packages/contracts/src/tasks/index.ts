@@ -6,6 +6,7 @@ import { imageClassification, imageClassificationFacts } from './image-classific
 import { imageFeatureExtraction, imageFeatureExtractionFacts } from './image-feature-extraction.js'
 import { detectedObjectSchema, objectDetection, objectDetectionFacts } from './object-detection.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
+import { speechRecognition, speechRecognitionFacts, transcriptSchema } from './speech-recognition.js'
 import type { TaskContract } from './task-contract.js'
 import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
 
@@ -17,6 +18,7 @@ export const taskContracts = {
   'image-classification': imageClassification,
   'image-feature-extraction': imageFeatureExtraction,
   'object-detection': objectDetection,
+  'automatic-speech-recognition': speechRecognition,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
@@ -32,6 +34,7 @@ export const taskOutputs = {
   'text-classification, image-classification: labels, best first': z.array(labelScoreSchema),
   'rerank: a score': scoreSchema,
   'fill-mask: candidates, best first': z.array(candidateSchema),
+  'automatic-speech-recognition: what is said': transcriptSchema,
 } as const
 
 /** What a loaded model says of itself. */
@@ -43,6 +46,7 @@ export const taskFacts = [
   imageClassificationFacts,
   imageFeatureExtractionFacts,
   objectDetectionFacts,
+  speechRecognitionFacts,
 ] as const
 
 export * from './common-facts.js'
@@ -52,5 +56,6 @@ export * from './image-classification.js'
 export * from './image-feature-extraction.js'
 export * from './object-detection.js'
 export * from './rerank-pair.js'
+export * from './speech-recognition.js'
 export * from './task-contract.js'
 export * from './text-classification.js'

@@ -21,6 +21,8 @@ export interface LoadedSession {
   run(batch: PaddedBatch): Promise<SessionOutput>
   /** @param images all of one shape; @throws Error where they are not */
   runImages(images: readonly ProcessedImage[]): Promise<SessionOutput>
+  /** Of one recording. */
+  runSamples(samples: Float32Array): Promise<SessionOutput>
   /** @returns each of the wanted outputs in its order, undefined where the model has it not */
   runImageToAll(image: ProcessedImage): Promise<(SessionOutput | undefined)[]>
   dispose(): Promise<unknown>
@@ -71,6 +73,7 @@ export interface WantedOutput {
     | 'AutoModelForMaskedLM'
     | 'AutoModelForImageClassification'
     | 'AutoModelForObjectDetection'
+    | 'AutoModelForCTC'
   /** Names it may have: the first that the model gives is taken. */
   readonly outputs: readonly string[]
 }
@@ -172,6 +175,14 @@ export async function loadSession(
     runImages(images) {
       const [data, dims] = stacked(images)
       return outputOf({ pixel_values: new Tensor('float32', data, dims) })
+    },
+    runSamples(samples) {
+      const dims = [1, samples.length]
+      const inputs: Tensors = { input_values: new Tensor('float32', samples, dims) }
+      if (wanted.has('attention_mask')) {
+        inputs.attention_mask = new Tensor('int64', new BigInt64Array(samples.length).fill(1n), dims)
+      }
+      return outputOf(inputs)
     },
     runImageToAll(image) {
       const [data, dims] = stacked([image])

@@ -7,6 +7,7 @@ import { openImageFeatures } from './image-feature-extraction.js'
 import type { ModelTask } from './model-task.js'
 import { openObjectDetection } from './object-detection.js'
 import { openRerank } from './rerank.js'
+import { openSpeechRecognition } from './speech-recognition.js'
 import { openTextClassification } from './text-classification.js'
 
 export type { LoadedTask, ModelInput, ModelTask, TaskResult } from './model-task.js'
@@ -19,6 +20,7 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'image-classification': openImageClassification,
   'image-feature-extraction': openImageFeatures,
   'object-detection': openObjectDetection,
+  'automatic-speech-recognition': openSpeechRecognition,
 }
 
 /** @throws Error naming the file that is missing, broken or asks for something that is not supported */
