@@ -1,4 +1,7 @@
 /** Image tasks on a fleet of real processes, against what the Python pipelines wrote beside the models. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { Millrace } from '@millrace/client'
 import { type DetectedObject, errorCodes, type LabelScore } from '@millrace/contracts'
 import { type Fleet, startFleet } from '@millrace/testkit'
 import { Redis } from 'ioredis'
@@ -279,6 +282,37 @@ describe('bad input has its own code and path, and stores nothing', () => {
     })
     expect(problemOf(gone).code).toBe('invalid_request')
   })
+})
+
+it('the command line and the client send files too', async () => {
+  const [first, second] = classified.items
+  const best = ({ probabilities }: Reference['items'][number] = { file: '', probabilities: [], cls: [] }) =>
+    classified.labels[probabilities.indexOf(Math.max(...probabilities))]
+  const path = (item: Reference['items'][number] | undefined) => `${root}/models/fixtures/media/${item?.file}`
+  const args = [
+    'submit',
+    '--url',
+    fleet.url,
+    '--model',
+    classifier,
+    '--image',
+    path(first),
+    '--image',
+    path(second),
+  ]
+  const run = promisify(execFile)
+  const { stdout } = await run(process.execPath, [
+    `${root}/apps/cli/dist/main.js`,
+    ...args,
+    '--wait',
+    '--json',
+  ])
+  const told = JSON.parse(stdout) as { output: LabelScore[][] }
+  expect(told.output.map(([one]) => one?.label)).toEqual([best(first), best(second)])
+  const client = new Millrace({ baseUrl: fleet.url })
+  const image = new Blob([new Uint8Array(media(first?.file ?? ''))])
+  const job = await client.submitFiles({ model: classifier, image, options: { top_k: 1 } }, { waitS: 30 })
+  expect((job.output as LabelScore[])[0]?.label).toBe(best(first))
 })
 
 it('the description shows the form, and the models say what they take', async () => {
