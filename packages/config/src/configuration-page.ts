@@ -1,4 +1,5 @@
 /** docs/configuration.md, written from the schemas: what the code reads is what the page says. */
+import { tasks } from '@millrace/contracts'
 import type { z } from 'zod'
 import { environmentSchema } from './environment.js'
 
@@ -45,7 +46,7 @@ The models of the fleet, by alias. An alias is the only name by which a client c
 |---|---|
 | \`path\` | A local folder, relative to millrace.json, in the layout of transformers.js (\`config.json\`, \`tokenizer.json\`, \`onnx/\`) |
 | \`hub\`, \`revision\` | Instead of \`path\`: a model hub id and the commit to take, downloaded once into \`MILLRACE_DATA_DIR\`, by \`millrace prepare\` or the first worker |
-| \`task\` | \`feature-extraction\` (default), \`text-classification\`, \`rerank\` or \`fill-mask\`: see docs/tasks |
+| \`task\` | \`feature-extraction\` by default; ${tasks.map((task) => `\`${task}\``).join(', ')}: see docs/tasks |
 | \`dtype\` | Which ONNX file: \`fp32\`, \`fp16\`, \`q8\` (default), \`int8\`, \`uint8\`, \`q4\`, \`bnb4\`, \`q4f16\` |
 
 Pooling, normalising and the length limit are read from the model's own sentence-transformers files, labels from its

@@ -47,11 +47,12 @@ export function fleetTable(
   return [healthWords(readiness, paint), '', paint.bold(head), ...lines]
 }
 
-/** Of an embedding, or one for each label, or the score, or those of all candidates. */
-export function numbersPerItem(facts: ModelFacts): number {
-  if (facts.task === 'feature-extraction') return facts.dimensions
+/** Of an embedding, or one for each label, or the score, or those of all candidates; undefined where they vary. */
+export function numbersPerItem(facts: ModelFacts): number | undefined {
+  if ('dimensions' in facts) return facts.dimensions
   if (facts.task === 'fill-mask') return maxCandidates
-  return facts.task === 'text-classification' ? facts.labels.length : 1
+  if (facts.task === 'object-detection' || facts.task === 'automatic-speech-recognition') return undefined
+  return 'labels' in facts ? facts.labels.length : 1
 }
 
 function healthWords({ ready, queue_redis, cache_redis }: Readiness, paint: Paint): string {

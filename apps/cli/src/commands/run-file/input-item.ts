@@ -1,12 +1,12 @@
 /** One line of input: a JSON string, or an object with `input` and perhaps an `id`. Pure. */
-import { type ItemError, type JobInput, queryAndTextSchema } from '@millrace/contracts'
+import { type ItemError, type JobInput, jobInputSchema } from '@millrace/contracts'
 import { type Line, maxLineBytes } from './input-lines.js'
 
 export interface InputItem {
   readonly index: number
   /** Whatever the line gave, to find the output by; undefined where it gave none. */
   readonly id: unknown
-  /** A text; for a rerank model a query and a text. */
+  /** A text, or what else a model's task takes: { query, text }, { image }, { audio }. */
   readonly input: JobInput
 }
 
@@ -38,8 +38,7 @@ export function readLine({ index, bytes }: Line): ReadLine {
     return failed('invalid_request', 'the line is neither a string nor an object with `input`')
   }
   const { input, id } = value as { input?: unknown; id?: unknown }
-  if (typeof input === 'string') return { item: { index, id, input } }
-  const pair = queryAndTextSchema.safeParse(input)
-  if (pair.success) return { item: { index, id, input: pair.data } }
-  return failed('invalid_request', '`input` is neither a string nor { query, text }', id)
+  const given = jobInputSchema.safeParse(input)
+  if (given.success) return { item: { index, id, input: given.data } }
+  return failed('invalid_request', '`input` is no string, { query, text }, { image } or { audio }', id)
 }
