@@ -11,7 +11,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AutoConfig, AutoModel, type DataType, env, LogLevel } from '@huggingface/transformers'
 import type { FromDownload, ToDownload } from './download-messages.js'
-import { findModelFiles, processorFile, sentenceFiles, tokenizerFiles } from './model-files.js'
+import { findModelFiles, settingsFiles } from './model-files.js'
 import { readSentenceSettings } from './sentence-settings.js'
 
 process.on('disconnect', () => process.exit(0))
@@ -37,7 +37,7 @@ async function download({ id, revision, dtype, task, cacheDir, remoteHost }: ToD
   await AutoConfig.from_pretrained(id, options)
   const dir = join(cacheDir, id, revision)
   const fetchInto = (file: string) => fetchOptional(urlOf(id, revision, file), join(dir, file), headers())
-  for (const file of [...tokenizerFiles, processorFile, ...sentenceFiles]) await fetchInto(file)
+  for (const file of settingsFiles(task)) await fetchInto(file)
   const { poolingFile } = await readSentenceSettings(dir, { fetchMissing: fetchInto })
   const model = await AutoModel.from_pretrained(id, { ...options, dtype: dtype as DataType, device: 'cpu' })
   await model.dispose()

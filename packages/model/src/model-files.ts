@@ -3,7 +3,7 @@
  */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Task, taskContracts } from '@millrace/contracts'
+import { isMediaForm, type Task, taskContracts } from '@millrace/contracts'
 
 /** ONNX file of each dtype: transformers.js' DEFAULT_DTYPE_SUFFIX_MAPPING, in its sub-folder. */
 const MODEL_FILES: Readonly<Record<string, string>> = {
@@ -17,19 +17,24 @@ const MODEL_FILES: Readonly<Record<string, string>> = {
   bnb4: 'onnx/model_bnb4.onnx',
 }
 
-export const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json']
+const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json']
 export const processorFile = 'preprocessor_config.json'
+
+const takesMedia = (task: Task) => isMediaForm(taskContracts[task].input)
 
 /** What a task cannot do without, beside its ONNX file. */
 function requiredFor(task: Task): string[] {
-  const { input } = taskContracts[task]
   // A speech model's words lie in one of several files: its task looks for them.
-  if (input === 'image' || input === 'audio') return ['config.json', processorFile]
-  return ['config.json', ...tokenizerFiles]
+  return takesMedia(task) ? ['config.json', processorFile] : ['config.json', ...tokenizerFiles]
+}
+
+/** What a hub is asked for before the graph. It need not have each: findModelFiles tells what is lacking. */
+export function settingsFiles(task: Task): string[] {
+  return [...tokenizerFiles, ...(takesMedia(task) ? [processorFile] : []), ...sentenceFiles]
 }
 
 /** Files of sentence-transformers and others that change an answer where they are present. */
-export const sentenceFiles = [
+const sentenceFiles = [
   'modules.json',
   'special_tokens_map.json',
   'sentence_bert_config.json',

@@ -32,7 +32,7 @@ import { storedText } from '../stored-text.js'
 import { type SubmitRequest, type Submitted, submit } from '../submit.js'
 import { SubmitBodies } from '../submit-bodies.js'
 import { idempotencyKey, prefer, problems } from './answers.js'
-import { exampleEvent, queuedJob, submitExamples, succeededJob } from './examples.js'
+import { exampleEvent, queuedJob, submitExamples, submitFilesExample, succeededJob } from './examples.js'
 import { eventSchema, streamEvents, wantsEvents } from './job-events.js'
 import { multipartSchema } from './multipart-schema.js'
 
@@ -53,7 +53,7 @@ export const submitJobRoute = createRoute({
       required: true,
       content: {
         'application/json': { schema: submitJobSchema, examples: submitExamples },
-        'multipart/form-data': { schema: multipartSchema },
+        'multipart/form-data': { schema: multipartSchema, example: submitFilesExample },
       },
     },
   },
