@@ -66,6 +66,10 @@ check_users() {
   done
 }
 
+say 'reading the overlay for NVIDIA cards'
+compose 30 -f docker-compose.yml -f docker-compose.cuda.yml config | grep 'capabilities' >/dev/null ||
+  die 'docker-compose.cuda.yml does not fit docker-compose.yml'
+
 say "building with ${compose[*]} ($("${compose[@]}" version --short))"
 compose 900 build
 

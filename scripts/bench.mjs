@@ -1,4 +1,7 @@
-/** `npm run bench [-- --workers N --rounds N --seconds N --out FILE]`: installs what is missing, builds, measures. */
+/**
+ * `npm run bench [-- --workers N --rounds N --seconds N --out FILE]`: installs what is missing, builds, measures.
+ * `npm run bench:batching [-- --workers N --rounds N --texts N --out FILE]`: batches against arrival order.
+ */
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -18,8 +21,11 @@ try {
   await installPackages(root)
   await build(root)
   release()
-  const main = join(root, 'bench', 'dist', 'main.js')
-  const { status } = spawnSync(process.execPath, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  const args = process.argv.slice(2)
+  const main = args[0] === '--batching' ? args.shift() && 'batching-main.js' : 'main.js'
+  const { status } = spawnSync(process.execPath, [join(root, 'bench', 'dist', main), ...args], {
+    stdio: 'inherit',
+  })
   process.exitCode = status ?? 1
 } catch (error) {
   console.error(error instanceof StepError ? `\n${error.message}\n` : error)

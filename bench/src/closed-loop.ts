@@ -8,6 +8,8 @@ export interface LoopOptions {
   url: string
   connections: number
   seconds: number
+  /** Ends the run when so many were sent; the time may end it before. */
+  requests?: number
   /** The body of the next request and how many texts it holds. */
   next: () => { body: string; texts: number }
 }
@@ -32,11 +34,14 @@ export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
   })
   const latencies: number[] = []
   let texts = 0
+  let sent = 0
+  const limit = Math.min(options.requests ?? maxRequests, maxRequests)
   const cpu = process.cpuUsage()
   const startedMs = performance.now()
   const endMs = startedMs + options.seconds * 1000
   const connection = async () => {
-    while (performance.now() < endMs && latencies.length < maxRequests) {
+    while (performance.now() < endMs && sent < limit) {
+      sent += 1
       const { body, texts: count } = options.next()
       const sentMs = performance.now()
       const answer = await pool.request({

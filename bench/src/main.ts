@@ -2,18 +2,18 @@
  * `npm run bench`: the fleet under a closed loop, beside the ceiling of the same run. Rounds of fleet and ceiling
  * alternate, because a machine's speed drifts; each figure is the median of its rounds.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { arch, cpus, platform, totalmem } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '@millrace/config'
-import { type LoadedModel, loadModel } from '@millrace/model'
+import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
 import { type Fleet, startFleet } from '@millrace/testkit'
 import { aloneLatencies, ceilingThroughput } from './ceiling.js'
 import { at, closedLoop, type LoopResult } from './closed-loop.js'
 import { fleetMemory, type ProcessMemory } from './fleet-memory.js'
-import { paddingRatio } from './padding-ratio.js'
+import { machine, median, versions } from './machine.js'
+import { paddingRatio, tokensRun } from './padding-ratio.js'
 import { mixedTokens, type Scenario, scenarios, shortTokens } from './scenarios.js'
 import { textMaker } from './texts.js'
 
@@ -55,14 +55,14 @@ async function main(): Promise<void> {
     dir: model.dir,
     dataDir: config.MILLRACE_DATA_DIR,
     processes: workers,
-    threads: config.MODEL_THREADS,
-    batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+    threads: threadsFor(model.limits.threads, workers),
+    batchTimeoutMs: model.limits.batchTimeoutMs,
     strictBatching: false,
   })
   const fleet = await startFleet({ root, workers, cacheMaxmemory: '1gb', env: { LOG_LEVEL: 'warn' } })
   try {
     const all = scenarios(model.alias, texts)
-    const area = config.BATCH_TOKENS
+    const area = typeof model.limits.batchTokens === 'number' ? model.limits.batchTokens : 256
     const short = Array.from({ length: 512 }, () => texts.distinct(shortTokens))
     const mixed = Array.from({ length: 512 }, () =>
       texts.distinct(texts.integer(mixedTokens.from, mixedTokens.to)),
@@ -83,7 +83,7 @@ async function main(): Promise<void> {
     const memory = fleetMemory(fleet)
     const result = {
       machine: machine(),
-      versions: versions(),
+      versions: versions(root),
       workers,
       rounds,
       seconds,
@@ -121,10 +121,6 @@ async function latency(direct: LoadedModel, fleet: Fleet, scenario: Scenario, te
   }
   const fleetMs = median(through.map(({ latencyMs }) => latencyMs.p50))
   return { fleetMs, directMs: median(alone), addedMs: fleetMs - median(alone) }
-}
-
-async function tokensRun(fleet: Fleet): Promise<string[]> {
-  return Promise.all(fleet.workers.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()))
 }
 
 function print(result: {
@@ -176,41 +172,6 @@ function print(result: {
       'private MB': n(privateMb),
     })),
   )
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? Number.NaN)
-    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
-}
-
-function machine() {
-  return {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    memoryGb: Math.round(totalmem() / 2 ** 30),
-    platform: `${platform()} ${arch()}`,
-  }
-}
-
-function versions(): Record<string, string> {
-  const names = [
-    '@huggingface/transformers',
-    'onnxruntime-node',
-    'bullmq',
-    'ioredis',
-    'hono',
-    '@hono/node-server',
-  ]
-  const version = (name: string) =>
-    (
-      JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as {
-        version: string
-      }
-    ).version
-  return { node: process.version, ...Object.fromEntries(names.map((name) => [name, version(name)])) }
 }
 
 main().catch((error: unknown) => {

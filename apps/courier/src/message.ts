@@ -8,7 +8,7 @@ const bodyLimitBytes = 20_000
 /** JSON text per result byte, at the very least: what is surely too long is not written out first. */
 const textPerByte = 0.5
 /** A place in the queue is of no use to somebody who hears of it later. */
-const noQueue = { waiting: 0, chunksPerS: 0 }
+const noQueue = { waiting: 0, chunksPerS: 0, workers: 0 }
 const texts = new ResultTexts(0)
 
 /** The same for every try of one event, also after a crash and on a redelivery: receivers drop what they know. */

@@ -3,7 +3,7 @@
  * nothing; and the repeat of a request that was accepted before.
  */
 import { MillraceError } from '@millrace/contracts'
-import { type ChunksOf, isGone, limitsFrom, type NewJob, type StoredJob } from '@millrace/jobs'
+import { type ChunksOf, type Company, isGone, limitsFrom, type NewJob, type StoredJob } from '@millrace/jobs'
 import type { SubmitContext, SubmitRequest } from './submit.js'
 
 /**
@@ -56,7 +56,9 @@ export async function acceptJob(job: NewJob, context: SubmitContext): Promise<bo
   const count = job.chunks.length
   const chunks = Array.from({ length: count }, (_, chunk) => chunk)
   const queued =
-    count > 0 ? queues.add(job.model, { jobId: job.id, run: 0, chunks }, job.priority) : undefined
+    count > 0
+      ? queues.add(job.model, { jobId: job.id, run: 0, chunks }, job.priority, companyOf(job, fleet))
+      : undefined
   const [created, ...others] = await Promise.allSettled([...sent, queued])
   const fault = [created, ...others].find((outcome) => outcome.status === 'rejected')
   if (fault?.status === 'rejected') {
@@ -74,6 +76,13 @@ export async function acceptJob(job: NewJob, context: SubmitContext): Promise<bo
 /** Of files that the queue Redis holds beside a record. */
 export function bytesOf(blobs: NewJob['blobs']): number {
   return [...(blobs?.values() ?? [])].reduce((sum, { length }) => sum + length, 0)
+}
+
+/** None for what a repeat of the request may queue again: its chunks must be known by their own ids. */
+function companyOf(job: NewJob, fleet: SubmitContext['fleet']): Company | undefined {
+  if (job.requestDigest !== null) return undefined
+  const chars = job.chunks.flat().reduce((sum, { input }) => sum + input.length, 0)
+  return { workers: fleet.model(job.model).workers, chars }
 }
 
 /** A moment after its first limit; at once where it is settled as it is written. */

@@ -2,8 +2,8 @@ import { MillraceError } from '@millrace/contracts'
 import { describe, expect, test } from 'vitest'
 import { type AdmissionState, admit } from './admission.js'
 
-const limits = { queueLimitChunks: 100, memoryLimit: 0.8, deadlineS: 60 }
-const idle: AdmissionState = { waiting: 0, chunksPerS: 0, memory: undefined }
+const limits = { queueLimitChunks: 100, memoryLimit: 0.8, deadlineS: 60, requireWorker: false }
+const idle: AdmissionState = { waiting: 0, chunksPerS: 0, memory: undefined, workers: 1 }
 
 function refusal(chunks: number, state: Partial<AdmissionState>): MillraceError {
   try {
@@ -56,5 +56,16 @@ describe('memory', () => {
   test('at the limit, without a limit, and with none known, a submit is admitted', () => {
     for (const memory of [{ used: 80, max: 100 }, { used: 1e12, max: 0 }, undefined])
       admit(1, { ...idle, memory }, limits)
+  })
+})
+
+describe('a model without a worker', () => {
+  test('is admitted by default, and refused with 503 where a worker is needed', () => {
+    admit(1, { ...idle, workers: 0 }, limits)
+    const needed = { ...limits, requireWorker: true }
+    admit(1, idle, needed)
+    expect(() => admit(1, { ...idle, workers: 0 }, needed)).toThrow(
+      expect.objectContaining({ code: 'no_worker', status: 503, retryable: true, retryAfterS: 10 }),
+    )
   })
 })

@@ -2,6 +2,12 @@
 import type { CacheEvent } from '@millrace/cache'
 import type { RedisEvent } from '@millrace/redis'
 
+/** A version of a model, and who runs it. */
+export interface VersionRun {
+  version: string
+  workers: string[]
+}
+
 export type GatewayEvent =
   | CacheEvent
   | RedisEvent
@@ -12,6 +18,9 @@ export type GatewayEvent =
   | { type: 'job-rebuilt'; model: string; jobId: string; requestId: string }
   | { type: 'remember-failed'; jobId: string; error: Error }
   | { type: 'sample-failed'; error: Error }
+  /** Workers run one model at more than one version; `versions-agree` once they no longer do. */
+  | { type: 'versions-differ'; model: string; versions: VersionRun[] }
+  | { type: 'versions-agree'; model: string; version: string }
   | { type: 'tokenizer-missing'; model: string; error: Error }
   | { type: 'request-failed'; requestId: string; method: string; path: string; error: unknown }
   | { type: 'settings-fault'; fault: string }

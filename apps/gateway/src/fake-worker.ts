@@ -1,6 +1,6 @@
 /** For the tests of this app: a worker without a model. It takes chunks and stores results as a real one does. */
 import { encodeError, encodeLabels, encodeScore, encodeVector, keyMaker, ResultCache } from '@millrace/cache'
-import type { ModelFacts } from '@millrace/contracts'
+import type { ModelFacts, Serving } from '@millrace/contracts'
 import {
   ChunkConsumer,
   type ChunkDelivery,
@@ -163,6 +163,15 @@ export async function announceModel(
   registry: FleetRegistry,
   { alias, facts }: FakeModel = fakeEmbedder,
 ): Promise<void> {
-  const models = { [alias]: { chunksDone: 0, itemsDone: 0 } }
+  const { version, dtype, batching } = facts
+  const serving: Serving = {
+    version,
+    dtype,
+    batching: { mode: batching.mode, tokens: 256, items: 32, timeout_ms: 30_000 },
+    processes: 1,
+    threads: 1,
+    tokens_per_s: null,
+  }
+  const models = { [alias]: { chunksDone: 0, itemsDone: 0, serving } }
   await registry.announce({ id: `w-${alias}`, startedAtMs: Date.now(), models }, new Map([[alias, facts]]))
 }

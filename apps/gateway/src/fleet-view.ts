@@ -6,6 +6,7 @@ import type { ModelFacts } from '@millrace/contracts'
 import type { ChunkQueues, Depth, Fleet, FleetRegistry, JobStore } from '@millrace/jobs'
 import { DrainRate } from './drain-rate.js'
 import type { Emit } from './events.js'
+import { type ModelServing, nobody, servingOf, VersionWatch } from './model-serving.js'
 
 export interface ModelView {
   facts: ModelFacts | undefined
@@ -39,6 +40,8 @@ export class FleetView {
   readonly #sampled = new Map<string, Sampled>()
   readonly #timers: NodeJS.Timeout[] = []
   #fleet: Fleet = { workers: [], models: new Map() }
+  #serving: ReadonlyMap<string, ModelServing> = new Map()
+  readonly #versions: VersionWatch
   #memory: { used: number; max: number } | undefined
   #failing = false
   #sampling: Promise<void> | undefined
@@ -46,6 +49,7 @@ export class FleetView {
 
   constructor(options: FleetViewOptions) {
     this.#options = options
+    this.#versions = new VersionWatch(options.emit)
     for (const model of options.models)
       this.#sampled.set(model, { depth: undefined, queuedSince: 0, drain: new DrainRate() })
   }
@@ -69,10 +73,20 @@ export class FleetView {
     const sampled = this.#sampled.get(alias)
     return {
       facts: this.#fleet.models.get(alias),
-      workers: this.#fleet.workers.filter(({ models }) => alias in models).length,
+      workers: this.serving(alias).workers,
       waiting: (sampled?.depth?.waiting ?? 0) + (sampled?.queuedSince ?? 0),
       chunksPerS: sampled?.drain.perSecond ?? 0,
     }
+  }
+
+  /** Who serves a model, and how. */
+  serving(alias: string): ModelServing {
+    return this.#serving.get(alias) ?? nobody
+  }
+
+  /** Takes a sample of the fleet now; a Redis that is away leaves what was known. */
+  refresh(): Promise<void> {
+    return this.#sampleFleet()
   }
 
   /**
@@ -104,6 +118,8 @@ export class FleetView {
     return this.#attempt(async () => {
       const [fleet, memory] = await Promise.all([registry.read(), store.memoryUse()])
       this.#fleet = fleet
+      this.#serving = new Map(this.#options.models.map((alias) => [alias, servingOf(alias, fleet.workers)]))
+      for (const [alias, { runs }] of this.#serving) this.#versions.note(alias, runs)
       this.#memory = memory
       for (const [alias, sampled] of this.#sampled) {
         const done = new Map<string, number>()

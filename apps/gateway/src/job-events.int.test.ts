@@ -55,7 +55,7 @@ test('all that happens comes in its order, each under a higher id; the last even
   expect(await stream.next()).toEqual({
     id: '0-0',
     type: 'queued',
-    data: { position: expect.any(Number), eta_ms: null },
+    data: { position: expect.any(Number), eta_ms: null, workers: expect.any(Number) },
   })
   letGo()
   const started = await stream.next()
@@ -101,7 +101,7 @@ test('what happened while nobody listened is told to whoever comes later, from a
   const { id } = await jobOf(await site.post({ model, inputs: ['a', 'b'] }, { prefer: 'wait=10' }))
   const whole = await (await follow(id, other)).rest()
   expect(typesOf(whole)).toEqual(['queued', 'started', 'progress', 'succeeded'])
-  expect(whole[0]?.data).toEqual({ position: null, eta_ms: null })
+  expect(whole[0]?.data).toEqual({ position: null, eta_ms: null, workers: expect.any(Number) })
   for (const [i, event] of whole.slice(0, -1).entries()) {
     expect(await (await follow(id, site.gateway, event.id)).rest()).toEqual(whole.slice(i + 1))
   }

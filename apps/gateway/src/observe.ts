@@ -10,6 +10,7 @@ import {
   safeEmitter,
 } from '@millrace/telemetry'
 import type { Emit, GatewayEvent } from './events.js'
+import { shortVersion, versionsWords } from './version-words.js'
 
 export interface Observed {
   readonly emit: Emit
@@ -30,7 +31,19 @@ function log(logger: Logger, event: GatewayEvent): void {
   const level = levelOf(event)
   if (!logger.isLevelEnabled(level)) return
   const { type, ...fields } = event
-  logger[level](fields, type)
+  logger[level](fields, wordsOf(event))
+}
+
+/** Most events say enough by their names. */
+function wordsOf(event: GatewayEvent): string {
+  switch (event.type) {
+    case 'versions-differ':
+      return `versions-differ: ${versionsWords(event.model, event.versions)}`
+    case 'versions-agree':
+      return `versions-agree: all workers run ${event.model} at version ${shortVersion(event.version)} now`
+    default:
+      return event.type
+  }
 }
 
 function levelOf(event: GatewayEvent): 'error' | 'warn' | 'info' | 'debug' {
@@ -42,9 +55,11 @@ function levelOf(event: GatewayEvent): 'error' | 'warn' | 'info' | 'debug' {
     case 'settings-fault':
     case 'sample-failed':
     case 'tokenizer-missing':
+    case 'versions-differ':
       return 'warn'
     case 'redis-back':
     case 'job-rebuilt':
+    case 'versions-agree':
       return 'info'
     default:
       return 'debug'

@@ -131,6 +131,7 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
           queueLimitChunks: config.QUEUE_LIMIT_CHUNKS,
           memoryLimit: config.QUEUE_MEMORY_LIMIT,
           deadlineS: config.JOB_DEADLINE_S,
+          requireWorker: config.REQUIRE_WORKER,
         },
         cache,
         store,

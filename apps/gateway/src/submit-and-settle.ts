@@ -25,7 +25,7 @@ export interface Settled {
 
 /**
  * @returns undefined where the client left
- * @throws MillraceError what the job was refused or settled with; result_rebuilding where it is not settled in time
+ * @throws MillraceError what the job was refused or settled with; result_rebuilding or no_worker where it is not settled in time
  */
 export async function submitAndSettle(
   c: RequestContext,
@@ -81,13 +81,18 @@ function waitedFor(
 }
 
 const mostRetryS = 60
+const noWorkerRetryS = 10
 
 /** The job goes on: the same request again finds what is computed by then in the cache, and joins what is not. */
 function notYet(model: string, { config, fleet, stopping }: GatewayContext): MillraceError {
   if (stopping.aborted) {
     return new MillraceError('shutting_down', 'This replica is stopping; ask again', { retryAfterS: 1 })
   }
-  const { waiting, chunksPerS } = fleet.model(model)
+  const { waiting, chunksPerS, workers } = fleet.model(model)
+  if (workers === 0) {
+    const detail = `No worker serves '${model}' right now; the work waits for one, so ask again`
+    return new MillraceError('no_worker', detail, { retryAfterS: noWorkerRetryS })
+  }
   const eta = chunksPerS > 0 ? Math.ceil(waiting / chunksPerS) : 0
   const detail = `Not computed within ${config.WAIT_LIMIT_S} s; the work goes on, so ask again`
   return new MillraceError('result_rebuilding', detail, {

@@ -42,7 +42,7 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
     jobTtlMs: 1000,
     knownJobTtlMs: 500,
     webhookJobTtlMs: 5000,
-    limits: { queueLimitChunks: 100, memoryLimit: 0.8, deadlineS: 60 },
+    limits: { queueLimitChunks: 100, memoryLimit: 0.8, deadlineS: 60, requireWorker: false },
     cache: {
       async getMany(keys) {
         asked.push([...keys])
@@ -89,6 +89,7 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
       model: () => ({ facts, workers: 1, waiting: 0, chunksPerS: 0 }),
       factsOf: async () => facts,
       queued: () => {},
+      refresh: async () => {},
       memory: undefined,
     },
     now: () => 1_000_000,
@@ -147,7 +148,7 @@ test('any mix of duplicates, hits and misses is answered in order and in full, a
         const outputs = new Map(submitted.job.outputs)
         for (const { slot, input: text } of queued) outputs.set(slot, vectorOf(text))
         const settled = { ...submitted.job, status: 'succeeded' as const, outputs }
-        const job = JSON.parse(storedJobText(settled, texts, { waiting: 0, chunksPerS: 0 }))
+        const job = JSON.parse(storedJobText(settled, texts, { waiting: 0, chunksPerS: 0, workers: 1 }))
         expect(job.output).toEqual(numbersOf(inputs))
         expect(job.metrics.cache).toEqual({
           hits: distinct.length - missing.length,
@@ -175,7 +176,7 @@ describe('order of the steps', () => {
   })
 
   test('a refused job leaves nothing behind', async () => {
-    const full = { queueLimitChunks: 0, memoryLimit: 0.8, deadlineS: 60 }
+    const full = { queueLimitChunks: 0, memoryLimit: 0.8, deadlineS: 60, requireWorker: false }
     const { context, done, events } = fleet(new Set(), { limits: full })
     await expect(submit(requestOf(['a']), context)).rejects.toMatchObject({ code: 'queue_full' })
     expect(done).toEqual([])
@@ -186,7 +187,7 @@ describe('order of the steps', () => {
 describe('what is known', () => {
   test('an answer known in full needs no queue: neither admission nor its failure touches it', async () => {
     const { context, events } = fleet(new Set(['a']), {
-      limits: { queueLimitChunks: 0, memoryLimit: 0, deadlineS: 1 },
+      limits: { queueLimitChunks: 0, memoryLimit: 0, deadlineS: 1, requireWorker: false },
       store: {
         create: () => Promise.reject(new Error('away')),
         read: () => Promise.reject(new Error('away')),

@@ -71,7 +71,7 @@ export interface SubmitContext {
   list: Pick<JobList, 'add'>
   watch: Pick<JobWatch, 'at'>
   webhooks: Pick<WebhookQueue, 'add'>
-  fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory'>
+  fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory' | 'refresh'>
   now: () => number
   emit: Emit
 }
@@ -86,7 +86,7 @@ export type Submitted =
 
 /**
  * @param beforeQueueing called with the id once the job is to be queued, so that nobody listens too late
- * @throws MillraceError queue_full, queue_memory, queue_unavailable, idempotency_mismatch
+ * @throws MillraceError queue_full, queue_memory, no_worker, queue_unavailable, idempotency_mismatch
  */
 export async function submit(
   request: SubmitRequest,
@@ -110,7 +110,7 @@ export async function submit(
   }
   const chunks = cut(missing, context.chunkItems)
   const blobs = blobsOf(missing, request)
-  if (chunks.length > 0) admitOrSay(request.model, chunks.length, context, bytesOf(blobs))
+  if (chunks.length > 0) await admitOrSay(request.model, chunks.length, context, bytesOf(blobs))
   const facts = newFacts(request, slots, distinct.length, known.size, context)
   const job: NewJob = { ...facts, known, chunks, ...(blobs.size > 0 ? { blobs } : {}) }
   beforeQueueing(job.id)

@@ -17,11 +17,14 @@ export async function announceWorker(options: {
   const { registry, workerId, models, startedAtMs, emit } = options
   const facts = new Map(models.map(({ alias, facts }) => [alias, facts]))
   const announce = async () => {
-    const done = Object.fromEntries(
-      models.map(({ alias, done }) => [alias, { chunksDone: done.chunks, itemsDone: done.items }]),
+    const served = Object.fromEntries(
+      models.map(({ alias, done, serving }) => [
+        alias,
+        { chunksDone: done.chunks, itemsDone: done.items, serving: serving() },
+      ]),
     )
     await registry
-      .announce({ id: workerId, startedAtMs, models: done }, facts)
+      .announce({ id: workerId, startedAtMs, models: served }, facts)
       .catch((error: Error) => emit({ type: 'announce-failed', error }))
   }
   await announce()

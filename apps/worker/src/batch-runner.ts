@@ -2,7 +2,7 @@
  * Items to batches to the model: tokenized, batched, run, stored, answered. Every model process is kept busy with one batch
  * and one more ready; nothing waits while one is idle. Knows nothing of requests, and takes no claims: it ends them.
  */
-import type { Batch, MicroBatcher } from '@millrace/batching'
+import type { Batch, Batcher } from '@millrace/batching'
 import { encodeError, encodeResult } from '@millrace/cache'
 import { MillraceError } from '@millrace/contracts'
 import { type BatchOutcome, costOf, type EncodedItem, type LoadedModel } from '@millrace/model'
@@ -14,7 +14,7 @@ import { readBlobs } from './read-blobs.js'
 export interface BatchRunnerOptions {
   alias: string
   model: LoadedModel
-  batcher: MicroBatcher<ItemInFlight>
+  batcher: Batcher<ItemInFlight>
   claims: Pick<Claims, 'settle' | 'release'>
   emit: Emit
   /** Called when items left the batcher, and there may be room for more chunks. */
@@ -43,7 +43,7 @@ export class BatchRunner {
     try {
       item.encoded = model.encode(item)
       item.tokenizeMs = performance.now() - startedMs
-      batcher.add(item, costOf(item.encoded))
+      batcher.add(item, costOf(item.encoded), item.priority)
     } catch (error) {
       this.#refuse(item, error)
     }

@@ -75,6 +75,7 @@ export function chunkUnderTest(options: {
     run: 0,
     chunk: 0,
     ageMs: 10,
+    share: 1,
     attempt: 1,
     lastAttempt: false,
     givenUp: undefined,

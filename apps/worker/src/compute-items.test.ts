@@ -57,6 +57,17 @@ describe('items', () => {
     expect((await answer)?.via).toBe('computed')
   })
 
+  it('never wait for company while a model process is idle', async () => {
+    const { batches, ran, get } = computerUnderTest()
+    const alone = get('a')
+    await ran(1)
+    expect(batches[0]?.items).toHaveLength(1)
+    const next = get('b')
+    await ran(2)
+    for (const batch of batches) batch.answer()
+    expect(await Promise.all([...alone, ...next])).toHaveLength(2)
+  })
+
   it('keep every model process busy with one batch and one more ready, never more', async () => {
     const { computer, batches, ran, get } = computerUnderTest()
     const answers = get('aaaaaaa', 'bbbbbbb', 'ccccccc')
@@ -67,6 +78,21 @@ describe('items', () => {
     batches[1]?.answer()
     batches[2]?.answer()
     expect((await Promise.all(answers)).map(({ bytes }) => numberOf(bytes))).toEqual([7, 7, 7])
+  })
+
+  it('that wait reach the model by priority, the oldest of the most urgent first', async () => {
+    const { batches, ran, get } = computerUnderTest()
+    const busy = get('aaaaaaa', 'bbbbbbb')
+    await ran(2)
+    const low = get({ input: 'cccccccc', priority: 9 })
+    const urgent = get({ input: 'ddddddd', priority: 0 })
+    batches[0]?.answer()
+    await ran(3)
+    expect(batches[2]?.items.map(({ ids }) => ids.length)).toEqual([7])
+    for (const at of [1, 2]) batches[at]?.answer()
+    await ran(4)
+    batches[3]?.answer()
+    expect(await Promise.all([...busy, ...low, ...urgent])).toHaveLength(4)
   })
 
   it('that the model cannot take fail alone, and are not cached', async () => {

@@ -2,7 +2,7 @@
  * Items to results: joins what this worker is getting already, asks the cache once more, claims what is missing, waits for
  * what another worker computes, and has the rest computed. Knows content keys and inputs; knows nothing of jobs or BullMQ.
  */
-import type { MicroBatcher } from '@millrace/batching'
+import type { Batcher } from '@millrace/batching'
 import type { LoadedModel } from '@millrace/model'
 import { BatchRunner } from './batch-runner.js'
 import type { Claims } from './claims.js'
@@ -21,7 +21,7 @@ import { OthersClaims } from './others-claims.js'
 export interface ComputeItemsOptions {
   alias: string
   model: LoadedModel
-  batcher: MicroBatcher<ItemInFlight>
+  batcher: Batcher<ItemInFlight>
   claims: Claims
   /** How long another worker's claim is waited for before we compute the item ourselves. */
   busyLimitMs: number

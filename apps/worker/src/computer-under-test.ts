@@ -8,7 +8,13 @@ import type { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
 import type { ItemInFlight, ItemRequest } from './items-in-flight.js'
 
-export const request = (input: string): ItemRequest => ({ key: `key of ${input}`, input, truncate: false })
+/** An input, or one with its priority (0 otherwise). */
+type Wanted = string | { input: string; priority: number }
+
+export const request = (wanted: Wanted): ItemRequest => {
+  const { input, priority } = typeof wanted === 'string' ? { input: wanted, priority: 0 } : wanted
+  return { key: `key of ${input}`, input, truncate: false, priority }
+}
 export const numberOf = (bytes: Buffer) => {
   const result = decodeResult(bytes)
   return result.kind === 'vector' ? result.values[0] : result.kind === 'error' ? result.error.code : undefined
@@ -88,7 +94,7 @@ export function computerUnderTest(
   const ran = (count: number) => expect.poll(() => batches.length, poll).toBe(count)
   const asked = (count: number) => expect.poll(() => takes.length, poll).toBe(count)
   /** What one job asks for. */
-  const job = (...inputs: string[]) => {
+  const job = (...inputs: Wanted[]) => {
     const controller = new AbortController()
     const answers = computer.compute(inputs.map(request), { signal: controller.signal })
     const ended = Promise.allSettled(answers).then((all) =>
@@ -98,7 +104,7 @@ export function computerUnderTest(
     )
     return { answers, ended, cancel: () => controller.abort('canceled') }
   }
-  const get = (...inputs: string[]) => job(...inputs).answers
+  const get = (...inputs: Wanted[]) => job(...inputs).answers
   return {
     computer,
     batches,

@@ -1,5 +1,6 @@
 /** Everything a worker has to say. Logic emits these; logs and metrics listen (see observe.ts). */
 import type { CacheEvent } from '@millrace/cache'
+import type { BatchPolicy } from '@millrace/contracts'
 import type { ConsumerEvent } from '@millrace/jobs'
 import type { ModelEvent } from '@millrace/model'
 
@@ -40,6 +41,8 @@ export type WorkerEvent =
   | { type: 'tell-failed'; error: Error }
   | { type: 'announce-failed'; error: Error }
   | { type: 'settings-fault'; fault: string }
+  /** How the batches of a model are cut, for a person and by number. */
+  | ({ type: 'batch-policy'; model: string; says: string } & BatchPolicy)
   | { type: 'worker-ready'; models: string[]; loadMs: number }
   | { type: 'worker-stopping'; why: string }
   | { type: 'fatal'; why: string; error?: Error }

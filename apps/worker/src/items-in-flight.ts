@@ -9,6 +9,8 @@ export type ReadBlob = () => Promise<Uint8Array | undefined>
 
 export interface ItemRequest extends Omit<ModelInput, 'bytes'> {
   key: string
+  /** 0 goes first. An item that several jobs want keeps that of the first. */
+  priority: number
   /** Absent where the input is all there is. */
   blob?: ReadBlob
 }

@@ -1,8 +1,9 @@
 /** The worker's process: signals and the exit code, nothing else. */
 import { ConfigError, loadConfig } from '@millrace/config'
+import { ModelDigestError } from '@millrace/model'
 import { startWorker } from './start-worker.js'
 
-/** sysexits.h: the configuration is at fault, starting again will not help. */
+/** sysexits.h: the configuration is at fault, or what it names is not there: starting again will not help. */
 const exitConfig = 78
 
 async function main(): Promise<number> {
@@ -21,6 +22,7 @@ main().then(
   (code) => process.exit(code),
   (error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-    process.exit(error instanceof ConfigError ? exitConfig : 1)
+    const lasting = error instanceof ConfigError || error instanceof ModelDigestError
+    process.exit(lasting ? exitConfig : 1)
   },
 )

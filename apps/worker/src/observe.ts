@@ -59,8 +59,13 @@ export async function observe(options: {
 
 /** One line per thing a person would want to know; what happens for every chunk is `debug`. */
 function log(logger: Logger, event: WorkerEvent): void {
-  const { type, ...fields } = event
-  logger[levelOf(event)](fields, type)
+  if (event.type === 'batch-policy') {
+    const { says, ...fields } = event
+    logger.info(fields, `${event.model}: ${says}`)
+  } else {
+    const { type, ...fields } = event
+    logger[levelOf(event)](fields, type)
+  }
 }
 
 function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {

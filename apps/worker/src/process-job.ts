@@ -107,7 +107,7 @@ async function compute(
   { computer, modelVersion, task, onSeen, store }: ProcessJobContext,
 ): Promise<ChunkResult> {
   if (delivery.givenUp !== undefined) return allFailed(delivery, facts, items, delivery.givenUp)
-  const { scope, truncate, params } = facts
+  const { scope, truncate, params, priority } = facts
   // The key is made here, from this worker's own model version: a gateway may still know an older one.
   const key = keyMaker({ scope, modelVersion, task, options: { truncate, ...params } })
   const requests = items.map(({ input }) => ({
@@ -115,6 +115,7 @@ async function compute(
     input,
     truncate,
     params,
+    priority,
     ...(isMediaInput(input)
       ? { blob: () => store.readBlob(delivery.jobId, readMediaInput(input).digest) }
       : {}),

@@ -1,11 +1,12 @@
 /** One model of one worker, put together: model processes, batcher, claims, consumer. Started and stopped as one. */
 import { hostname } from 'node:os'
-import { MicroBatcher } from '@millrace/batching'
+import { type Batcher, type BatcherLimits, MicroBatcher } from '@millrace/batching'
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
-import type { ModelFacts } from '@millrace/contracts'
+import type { ModelFacts, Serving } from '@millrace/contracts'
 import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
-import { type LoadedModel, loadModel } from '@millrace/model'
+import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
+import { batchPolicy } from './batch-policy.js'
 import type { ChunksInHand } from './chunks-in-hand.js'
 import { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
@@ -13,12 +14,17 @@ import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
 import { processJob } from './process-job.js'
 import type { SettledTeller } from './tell-settled.js'
+import { TokenRate } from './token-rate.js'
 
 export interface ServedModel {
   readonly alias: string
   readonly facts: ModelFacts
-  /** Chunks and items finished since the start. */
+  /** What was finished since the start: BullMQ jobs, in which several chunks may have come, and items. */
   readonly done: { chunks: number; items: number }
+  /** What is announced of it now. */
+  readonly serving: () => Serving
+  /** From here on it takes chunks. */
+  start(): void
   /** How long the consumer has been silent although it has room and a connection. */
   readonly silentMs: () => number
   close(limitMs: number): Promise<void>
@@ -38,31 +44,38 @@ export interface ServeModelOptions {
   onModelLost: (error: Error) => void
   /** For tests: a module that stands in for the real engine. */
   engineModule?: string | undefined
+  /** For the benchmark: batches formed in another way. */
+  newBatcher?: NewBatcher | undefined
 }
 
-/** How many waiting items the batcher looks through for neighbours of like length. */
-const lookahead = 64
+export type NewBatcher = <T>(limits: BatcherLimits, now: () => number) => Batcher<T>
+
 /** Chunks whose items are not in the batcher yet; more would be fetched blindly. */
 const maxBlindChunks = 2
-const maxChunksInHand = 256
+/** Their locks have to be kept alive. Jobs of one text have to fill a batch that runs, one that is ready and one that waits. */
+const chunksInHand = (maxItems: number) => Math.max(256, 4 * maxItems)
 
-/** Loads the model, then consumes. @throws Error when the model cannot be loaded */
+/** Loads the model; it takes chunks once it is started. @throws Error when the model cannot be loaded */
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
   const { config, emit, now } = options
-  const { alias } = options.model
-  const model = await load(options)
+  const { alias, limits: own } = options.model
+  const rate = new TokenRate(now)
+  const model = measured(await load(options), rate)
   const claims = new Claims(options.cache, options.workerId, config.CLAIM_LEASE_MS)
-  const limits = {
-    maxArea: config.BATCH_TOKENS,
-    maxItems: Math.min(config.BATCH_ITEMS, model.maxBatchItems ?? config.BATCH_ITEMS),
-    lookahead,
-  }
+  const threads = threadsOf(options.model, config)
+  const { limits, policy, says } = await batchPolicy(model, {
+    tokens: own.batchTokens,
+    items: own.batchItems,
+    dataDir: config.MILLRACE_DATA_DIR,
+    threads,
+  })
+  emit({ type: 'batch-policy', model: alias, says, ...policy })
   const computer = new ItemComputer({
     alias,
     model,
-    batcher: new MicroBatcher<ItemInFlight>(limits, now),
+    batcher: options.newBatcher?.<ItemInFlight>(limits, now) ?? new MicroBatcher<ItemInFlight>(limits, now),
     claims,
-    busyLimitMs: config.BATCH_TIMEOUT_MS,
+    busyLimitMs: own.batchTimeoutMs,
     now,
     emit,
     onRoom: () => consumer.roomChanged(),
@@ -81,8 +94,8 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     // Enough for the next batch, and no more: what lies here, an idle worker elsewhere cannot take.
     hasRoom: () =>
       blindChunks < maxBlindChunks &&
-      computer.waitingTokens < config.BATCH_TOKENS &&
-      consumer.chunksInHand < maxChunksInHand,
+      computer.waitingTokens < limits.maxArea &&
+      consumer.chunksInHand < chunksInHand(limits.maxItems),
     handle: async (delivery) => {
       blindChunks += 1
       let blind = true
@@ -103,23 +116,54 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
         now,
         emit,
         onStored: (items) => {
-          done.chunks += 1
+          done.chunks += delivery.share
           done.items += items
         },
         onSeen: seen,
       }).finally(seen)
     },
   })
-  consumer.start()
   let closing: Promise<void> | undefined
   return {
     alias,
-    facts: model.facts,
+    facts: { ...model.facts, batching: { ...model.facts.batching, policy } },
     done,
+    serving: () => ({
+      version: model.facts.version,
+      dtype: model.facts.dtype,
+      batching: {
+        mode: model.facts.batching.mode,
+        tokens: limits.maxArea,
+        items: limits.maxItems,
+        timeout_ms: own.batchTimeoutMs,
+      },
+      processes: own.processes,
+      threads,
+      tokens_per_s: rate.perSecond === null ? null : Math.round(rate.perSecond),
+    }),
+    start: () => consumer.start(),
     silentMs: () => (consumer.connected ? consumer.silentMs : 0),
     close: (limitMs) => {
       closing ??= stop(limitMs, { consumer, computer, model, claims })
       return closing
+    },
+  }
+}
+
+/** The same model; what its batches take is noted. */
+function measured(model: LoadedModel, rate: TokenRate): LoadedModel {
+  return {
+    ...model,
+    runBatch: async (batch) => {
+      rate.begin()
+      let tokens = 0
+      try {
+        const outcome = await model.runBatch(batch)
+        tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0)
+        return outcome
+      } finally {
+        rate.end(tokens)
+      }
     },
   }
 }
@@ -142,17 +186,27 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     alias,
     task: model.task,
     dtype: model.dtype,
+    digest: model.digest,
     ...(model.dir === null ? { hub: model.hub } : { dir: model.dir }),
     dataDir: config.MILLRACE_DATA_DIR,
-    processes: config.MODEL_PROCESSES,
-    threads: config.MODEL_THREADS,
-    batchTimeoutMs: config.BATCH_TIMEOUT_MS,
+    hubUrl: config.HUB_URL,
+    processes: model.limits.processes,
+    device: model.device,
+    threads: threadsOf(model, config),
+    batchTimeoutMs: model.limits.batchTimeoutMs,
     mappedWeights: config.MAPPED_WEIGHTS,
     strictBatching: config.STRICT_BATCHING,
     engineOptions: { maxImagePixels: config.MAX_IMAGE_PIXELS, maxAudioS: config.MAX_AUDIO_S },
     ...(engineModule === undefined ? {} : { engineModule }),
     on: (event) => emit({ ...event, model: alias }),
   })
+}
+
+/** The model processes on the CPU share this worker's quota. */
+function threadsOf({ limits }: ModelConfig, { served, models }: Config): number {
+  const onCpu = served.flatMap((alias) => models.get(alias) ?? []).filter(({ device }) => device === 'cpu')
+  const processes = onCpu.reduce((sum, model) => sum + model.limits.processes, 0)
+  return threadsFor(limits.threads, Math.max(1, processes))
 }
 
 /** Names this worker in claims, locks, logs and on the dashboard. */

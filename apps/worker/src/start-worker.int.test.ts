@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { keyMaker } from '@millrace/cache'
 import { loadConfig } from '@millrace/config'
+import type { ModelFacts } from '@millrace/contracts'
 import {
   ChunkQueues,
   endJob,
@@ -36,6 +37,7 @@ let store: JobStore
 let queues: ChunkQueues
 let webhooks: WebhookQueue
 let worker: Worker
+let facts: ModelFacts
 /** The content key of a text, and the token ids by which the engine knows it. */
 let keyOf: (text: string) => string
 let idsOf: (text: string) => string
@@ -62,7 +64,7 @@ beforeAll(async () => {
   queues = ChunkQueues.open({ store, models: [alias], attempts: 3 })
   webhooks = await WebhookQueue.connect({ url: queueServer.url, role: 'gateway' })
   const registry = await FleetRegistry.connect({ url: queueServer.url })
-  const facts = await eventually(async () => (await registry.read()).models.get(alias))
+  facts = await eventually(async () => (await registry.read()).models.get(alias))
   await registry.close()
   keyOf = keyMaker({
     scope: 's',
@@ -167,6 +169,14 @@ const holds = (count: number) => eventually(async () => (await claimed()).length
 const passedOver = (id: string, chunks: number) =>
   eventually(() => log.all('chunk-passed-over').filter(({ jobId }) => jobId === id).length === chunks)
 const settled = (id: string) => log.next('job-settled', ({ jobId }) => jobId === id, { timeoutMs: 20_000 })
+
+it('how batches are cut is announced with the model, and said in one line', () => {
+  const policy = { max_padded_tokens: 4096, max_items: batchItems, found: 'set', tokens_per_s: null }
+  expect(facts.batching.policy).toEqual(policy)
+  const [event] = log.all('batch-policy')
+  expect(event).toMatchObject({ model: alias, ...policy })
+  expect(event?.says).toBe(`batches of up to 4,096 padded tokens and ${batchItems} items (as set)`)
+})
 
 describe('a job of 64 items that is canceled in mid-work', () => {
   it('is computed no further, while a job that shares 10 of its texts goes on and computes them once', async () => {

@@ -6,7 +6,7 @@ import { announceWorker } from './announce.js'
 import { ChunksInHand } from './chunks-in-hand.js'
 import type { Emit } from './events.js'
 import { observe } from './observe.js'
-import { newWorkerId, type ServedModel, serveModel } from './serve-model.js'
+import { type NewBatcher, newWorkerId, type ServedModel, serveModel } from './serve-model.js'
 import { SettledTeller } from './tell-settled.js'
 
 export interface Worker {
@@ -21,6 +21,7 @@ export interface Worker {
 
 export interface WorkerOverrides {
   engineModule?: string
+  newBatcher?: NewBatcher
   now?: () => number
   onEvent?: Emit
 }
@@ -76,7 +77,7 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
         emit({ type: 'fatal', why: `model ${alias} cannot be run any more`, error })
         lose(error)
       }
-      const { engineModule } = overrides
+      const { engineModule, newBatcher } = overrides
       const one = await serveModel({
         config,
         model,
@@ -90,10 +91,13 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
         emit,
         onModelLost,
         engineModule,
+        newBatcher,
       })
       served.push(one)
       closers.push(() => one.close(config.STOP_TIMEOUT_MS))
     }
+    // One model that is refused must not be found out while another is served.
+    for (const model of served) model.start()
     const announcer = await announceWorker({ registry, workerId: id, models: served, startedAtMs, emit })
     closers.push(() => announcer.close())
     const proof = setInterval(() => {

@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Batch, type BatcherLimits, defaultPassTokens, MicroBatcher, maxPaddingRatio } from './index.js'
+import {
+  type Batch,
+  type BatcherLimits,
+  defaultPassTokens,
+  MicroBatcher,
+  maxPaddingRatio,
+  oldestLeadsEvery,
+  priorities,
+} from './index.js'
 
 interface Text {
   id: number
@@ -112,6 +120,64 @@ describe('order', () => {
   })
 })
 
+describe('priorities', () => {
+  const alone = { ...usual, maxItems: 1 }
+  /** Letters in the order they are taken, one by one. */
+  function order(...arrivals: [name: string, priority: number][]) {
+    const batcher = new MicroBatcher<string>(alone, () => 0)
+    for (const [name, priority] of arrivals) batcher.add(name, 10, priority)
+    return Array.from({ length: batcher.size }, () => batcher.take()?.items[0]).join('')
+  }
+
+  test('the most urgent leads, and among equally urgent ones the oldest', () => {
+    expect(order(['a', 9], ['b', 5], ['c', 0], ['d', 5], ['e', 0])).toBe('cebda')
+  })
+
+  test('every eighth take is led by the oldest of all', () => {
+    const urgent = [...'cdefghijklmnopqrs'].map((name): [string, number] => [name, 0])
+    expect(order(['a', 9], ['b', 8], ...urgent)).toBe('cdefghiajklmnopbqrs')
+  })
+
+  test('a less urgent neighbour of like length fills the batch of a more urgent one', () => {
+    const batcher = new MicroBatcher<string>(usual, () => 0)
+    batcher.add('low', 10, 9)
+    batcher.add('urgent', 10, 0)
+    batcher.add('other', 90, 0)
+    expect(batcher.take()?.items).toEqual(['low', 'urgent'])
+  })
+
+  test('of equally long neighbours the more urgent joins first, shorter or longer than the leader', () => {
+    for (const tokens of [9, 11]) {
+      const batcher = new MicroBatcher<string>({ ...usual, maxItems: 2 }, () => 0)
+      batcher.add('low', tokens, 9)
+      batcher.add('leader', 10, 0)
+      batcher.add('urgent', tokens, 1)
+      expect(batcher.take()?.items).toEqual(['leader', 'urgent'])
+    }
+  })
+
+  test('an urgent item is not kept out by a window full of others', () => {
+    const batcher = new MicroBatcher<number>({ ...alone, lookahead: 2 }, () => 0)
+    for (let id = 0; id < 20; id++) batcher.add(id, 10, 5)
+    batcher.add(20, 300, 0)
+    expect(batcher.take()?.items).toEqual([20])
+  })
+
+  test('no stream of urgent items keeps an item waiting', () => {
+    const batcher = new MicroBatcher<string>(alone, () => 0)
+    batcher.add('bulk', 10, 9)
+    let takes = 0
+    let taken: string | undefined
+    while (taken !== 'bulk') {
+      batcher.add('urgent', 10, 0)
+      batcher.add('urgent', 10, 0)
+      taken = batcher.take()?.items[0]
+      takes += 1
+    }
+    expect(takes).toBe(oldestLeadsEvery)
+  })
+})
+
 test('what is removed leaves no trace and comes back oldest first', () => {
   const batcher = batcherOf([30, 10, 20, 10, 40, 50], { ...usual, lookahead: 3 })
   expect(batcher.remove(({ tokens }) => tokens === 10 || tokens === 50).map(({ id }) => id)).toEqual([
@@ -126,6 +192,7 @@ test('limits and lengths that make no sense are refused', () => {
   expect(() => new MicroBatcher({ ...usual, maxItems: 0 }, () => 0)).toThrow(RangeError)
   expect(() => new MicroBatcher({ ...usual, maxArea: Number.NaN }, () => 0)).toThrow(RangeError)
   expect(() => batcherOf([0])).toThrow(RangeError)
+  expect(() => new MicroBatcher(usual, () => 0).add('x', 1, priorities)).toThrow(RangeError)
 })
 
 describe('for any order of arrivals, takes and removals', () => {
@@ -135,22 +202,30 @@ describe('for any order of arrivals, takes and removals', () => {
     lookahead: fc.integer({ min: 1, max: 80 }),
     passTokens: fc.constantFrom(0, defaultPassTokens, 1000),
   })
-  type Step = { add: number[] } | { removeModulo: number } | 'take'
+  type Step = { add: number[]; priority: number } | { removeModulo: number } | 'take'
   const anyLengths = fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 30 })
   const alikeLengths = fc.array(fc.integer({ min: 18, max: 22 }), { maxLength: 30 })
+  const priority = fc.oneof(fc.constant(0), fc.constant(9), fc.integer({ min: 0, max: priorities - 1 }))
   const step: fc.Arbitrary<Step> = fc.oneof(
-    { weight: 3, arbitrary: fc.record({ add: anyLengths }) },
-    { weight: 3, arbitrary: fc.record({ add: alikeLengths }) },
+    { weight: 3, arbitrary: fc.record({ add: anyLengths, priority }) },
+    { weight: 3, arbitrary: fc.record({ add: alikeLengths, priority }) },
     { weight: 6, arbitrary: fc.constant('take' as const) },
     { weight: 1, arbitrary: fc.record({ removeModulo: fc.integer({ min: 2, max: 7 }) }) },
   )
   const steps = fc.array(step, { maxLength: 30 })
 
+  interface Waiting extends Text {
+    priority: number
+    /** The last take by which it has to be taken, if it is not removed before. */
+    dueTake: number
+  }
+  const queueOrder = (a: Waiting, b: Waiting) => a.priority - b.priority || a.id - b.id
+
   /** Runs the steps, then takes until nothing waits. Gives each batch with what waited before it, oldest first. */
   function play(of: BatcherLimits, script: readonly Step[]) {
-    const batcher = new MicroBatcher<Text>(of, () => 0)
-    const taken: { batch: Batch<Text>; before: Text[] }[] = []
-    let waiting: Text[] = []
+    const batcher = new MicroBatcher<Waiting>(of, () => 0)
+    const taken: { batch: Batch<Waiting>; before: Waiting[] }[] = []
+    let waiting: Waiting[] = []
     let added = 0
     const take = () => {
       const before = waiting
@@ -167,8 +242,9 @@ describe('for any order of arrivals, takes and removals', () => {
       if (one === 'take') take()
       else if ('add' in one) {
         for (const tokens of one.add) {
-          const item = { id: added++, tokens }
-          batcher.add(item, tokens)
+          const dueTake = taken.length + oldestLeadsEvery * (waiting.length + 1)
+          const item = { id: added++, tokens, priority: one.priority, dueTake }
+          batcher.add(item, tokens, one.priority)
           waiting.push(item)
         }
       } else {
@@ -190,14 +266,36 @@ describe('for any order of arrivals, takes and removals', () => {
     fc.assert(fc.property(limits, steps, (of, script) => void play(of, script)))
   })
 
-  test('no item starves: each batch holds the oldest that waits, and nobody from beyond the window', () => {
+  test('each batch holds the oldest of the most urgent, every eighth the oldest of all', () => {
+    fc.assert(
+      fc.property(limits, steps, (of, script) => {
+        for (const [index, { batch, before }] of play(of, script).entries()) {
+          const oldestsTurn = (index + 1) % oldestLeadsEvery === 0
+          const [leader] = oldestsTurn ? before : before.toSorted(queueOrder)
+          expect(batch.items).toContain(leader)
+          expect(batch.items).toEqual(batch.items.toSorted((a, b) => a.id - b.id))
+        }
+      }),
+    )
+  })
+
+  test('no item starves: with n older ones it is taken by the 8(n+1)th take at the latest', () => {
+    fc.assert(
+      fc.property(limits, steps, (of, script) => {
+        for (const [index, { batch }] of play(of, script).entries())
+          for (const { dueTake } of batch.items) expect(index + 1).toBeLessThanOrEqual(dueTake)
+      }),
+    )
+  })
+
+  test('nobody joins a batch from beyond the window', () => {
     fc.assert(
       fc.property(limits, steps, (of, script) => {
         for (const { batch, before } of play(of, script)) {
-          expect(batch.items[0]?.id).toBe(before[0]?.id)
-          const ranks = batch.items.map((item) => before.indexOf(item))
-          expect(Math.max(...ranks)).toBeLessThan(of.lookahead)
-          expect(ranks).toEqual(ranks.toSorted((a, b) => a - b))
+          const queue = before.toSorted(queueOrder)
+          const beyond = batch.items.filter((item) => queue.indexOf(item) >= of.lookahead)
+          // The leader itself, where it is the oldest's turn.
+          expect(beyond.length).toBeLessThanOrEqual(1)
         }
       }),
     )
@@ -223,11 +321,11 @@ describe('for any order of arrivals, takes and removals', () => {
   test('among equals the first to come is the first to go', () => {
     fc.assert(
       fc.property(limits, steps, (of, script) => {
-        const last = new Map<number, number>()
+        const last = new Map<string, number>()
         for (const { batch } of play(of, script)) {
-          for (const { id, tokens } of batch.items) {
-            expect(id).toBeGreaterThan(last.get(tokens) ?? -1)
-            last.set(tokens, id)
+          for (const { id, tokens, priority: level } of batch.items) {
+            expect(id).toBeGreaterThan(last.get(`${level} ${tokens}`) ?? -1)
+            last.set(`${level} ${tokens}`, id)
           }
         }
       }),

@@ -1,9 +1,10 @@
 /**
  * Owns: which waiting items share the next forward pass. Pure: no Redis, no model, no timer; the clock is passed in.
  *
- * The oldest item always leads, so an item with n older ones is taken by the (n+1)th take at the latest. Its batch
- * grows among its neighbours by length, inside a window of the oldest items, while the padding this adds costs less
- * than the forward pass it saves.
+ * One item leads: the oldest of the most urgent, and in every eighth take the oldest of all, so that an item with n older
+ * ones is taken by the 8(n+1)th take at the latest, whatever comes after it; by the (n+1)th where all are equally urgent.
+ * The batch grows among the leader's neighbours by length, inside a window, while the padding this adds costs less than
+ * the forward pass it saves.
  */
 
 /**
@@ -12,6 +13,12 @@
  */
 export const defaultPassTokens = 6
 
+/** Every so many takes the oldest item leads, however urgent the others are. */
+export const oldestLeadsEvery = 8
+
+/** 0 is the most urgent. */
+export const priorities = 10
+
 /** No batch is padded beyond this share of its real tokens, whatever a pass costs. */
 export const maxPaddingRatio = 1.25
 
@@ -19,7 +26,7 @@ export interface BatcherLimits {
   /** Padded token area, longest x count. One item alone may exceed it. */
   maxArea: number
   maxItems: number
-  /** The window: so many of the oldest items are looked through for neighbours. */
+  /** The window: so many items, the most urgent and then the oldest, are looked through for neighbours. */
   lookahead: number
   /** Fixed cost of a forward pass in tokens; more on hardware that gains more by batching. Default 6. */
   passTokens?: number
@@ -43,6 +50,7 @@ export interface Batch<T> {
 interface Entry<T> {
   readonly item: T
   readonly tokens: number
+  readonly priority: number
   readonly order: number
   readonly addedAt: number
 }
@@ -57,6 +65,9 @@ interface Cut {
   added: number
 }
 
+/** What a worker needs of a batcher: the benchmark puts another one in its place. */
+export type Batcher<T> = Pick<MicroBatcher<T>, 'size' | 'tokens' | 'add' | 'take' | 'remove'>
+
 function areaOf(cut: Cut): number {
   return cut.longest * (cut.hi - cut.lo + 1)
 }
@@ -64,12 +75,10 @@ function areaOf(cut: Cut): number {
 export class MicroBatcher<T> {
   readonly #limits: Required<BatcherLimits>
   readonly #now: () => number
-  /** The oldest items, by length and then by age. */
-  #window: Entry<T>[] = []
-  /** Everything younger than the window, oldest first, from `#head` on. */
-  #later: Entry<T>[] = []
-  #head = 0
+  /** By priority; each oldest first. */
+  readonly #waiting: Entry<T>[][] = Array.from({ length: priorities }, () => [])
   #added = 0
+  #takes = 0
   #tokens = 0
 
   /** @throws RangeError when a limit is below 1 */
@@ -83,7 +92,7 @@ export class MicroBatcher<T> {
   }
 
   get size(): number {
-    return this.#window.length + this.#later.length - this.#head
+    return this.#waiting.reduce((sum, level) => sum + level.length, 0)
   }
 
   /** Real tokens waiting. */
@@ -91,66 +100,76 @@ export class MicroBatcher<T> {
     return this.#tokens
   }
 
-  /** @throws RangeError when `tokens` is below 1 */
-  add(item: T, tokens: number): void {
+  /**
+   * @param priority 0 goes first
+   * @throws RangeError when `tokens` is below 1 or there is no such priority
+   */
+  add(item: T, tokens: number, priority = 0): void {
     if (!(tokens >= 1)) throw new RangeError(`an item of ${tokens} tokens cannot be batched`)
-    this.#later.push({ item, tokens, order: this.#added++, addedAt: this.#now() })
+    const level = this.#waiting[priority]
+    if (level === undefined) throw new RangeError(`there is no priority ${priority}`)
+    level.push({ item, tokens, priority, order: this.#added++, addedAt: this.#now() })
     this.#tokens += tokens
-    this.#fillWindow()
   }
 
   /** To be called when a model process has room. Never waits for company; undefined only when nothing waits. */
   take(): Batch<T> | undefined {
-    const anchor = this.#oldestIndex()
-    const first = this.#window[anchor]
-    if (first === undefined) return undefined
-    const cut = this.#grow(anchor, first.tokens)
-    const taken = this.#cutOut(cut).sort((a, b) => a.order - b.order)
-    this.#tokens -= cut.real
-    this.#fillWindow()
+    const leader = this.#leader()
+    if (leader === undefined) return undefined
+    this.#takes += 1
+    const window = this.#window(leader)
+    const cut = this.#grow(window, window.indexOf(leader))
+    const taken = window.slice(cut.lo, cut.hi + 1).sort((a, b) => a.order - b.order)
+    this.#forget(new Set(taken))
     return {
       items: taken.map((entry) => entry.item),
       realTokens: cut.real,
-      paddedTokens: cut.longest * taken.length,
+      paddedTokens: areaOf(cut),
       reason: cut.reason,
-      waitedMs: this.#now() - first.addedAt,
+      waitedMs: this.#now() - (taken[0] ?? leader).addedAt,
     }
   }
 
   /** Takes out all that match, oldest first. */
   remove(match: (item: T) => boolean): T[] {
-    const removed: Entry<T>[] = []
-    const keep = (entry: Entry<T>) => {
-      if (!match(entry.item)) return true
-      removed.push(entry)
-      this.#tokens -= entry.tokens
-      return false
-    }
-    this.#window = this.#window.filter(keep)
-    this.#later = this.#later.slice(this.#head).filter(keep)
-    this.#head = 0
-    this.#fillWindow()
+    const removed = this.#waiting.flat().filter((entry) => match(entry.item))
+    this.#forget(new Set(removed))
     return removed.sort((a, b) => a.order - b.order).map((entry) => entry.item)
   }
 
-  #oldestIndex(): number {
-    let oldest = -1
-    let order = Number.POSITIVE_INFINITY
-    for (const [index, entry] of this.#window.entries()) {
-      if (entry.order >= order) continue
-      oldest = index
-      order = entry.order
-    }
-    return oldest
+  #leader(): Entry<T> | undefined {
+    const heads = this.#waiting.flatMap((level) => level[0] ?? [])
+    const oldestsTurn = (this.#takes + 1) % oldestLeadsEvery === 0
+    return oldestsTurn ? heads.sort((a, b) => a.order - b.order)[0] : heads[0]
   }
 
-  /** From the anchor outwards: always the neighbour that adds less padding, while there is one worth its place. */
-  #grow(anchor: number, tokens: number): Cut & Pick<Batch<T>, 'reason'> {
-    let cut: Cut = { lo: anchor, hi: anchor, longest: tokens, real: tokens, added: 0 }
+  /**
+   * By length. Of equal ones those nearer to the leader come first in the queue, so that growing from the leader outwards
+   * takes equals in the order of the queue.
+   */
+  #window(leader: Entry<T>): Entry<T>[] {
+    const window = [leader]
+    for (const level of this.#waiting) {
+      for (const entry of level) {
+        if (window.length >= this.#limits.lookahead) break
+        if (entry !== leader) window.push(entry)
+      }
+    }
+    const place = (entry: Entry<T>) => (entry === leader ? -1 : entry.priority * this.#added + entry.order)
+    return window.sort((a, b) => {
+      if (a.tokens !== b.tokens) return a.tokens - b.tokens
+      return a.tokens < leader.tokens ? place(b) - place(a) : place(a) - place(b)
+    })
+  }
+
+  /** From the leader outwards: always the neighbour that adds less padding, while there is one worth its place. */
+  #grow(window: readonly Entry<T>[], leader: number): Cut & Pick<Batch<T>, 'reason'> {
+    const tokens = window[leader]?.tokens ?? 0
+    let cut: Cut = { lo: leader, hi: leader, longest: tokens, real: tokens, added: 0 }
     for (;;) {
       const { lo, hi, longest, real } = cut
-      const shorter = this.#window[lo - 1]?.tokens
-      const longer = this.#window[hi + 1]?.tokens
+      const shorter = window[lo - 1]?.tokens
+      const longer = window[hi + 1]?.tokens
       if (shorter === undefined && longer === undefined) return { ...cut, reason: 'drained' }
       if (hi - lo + 1 >= this.#limits.maxItems) return { ...cut, reason: 'items' }
 
@@ -174,43 +193,11 @@ export class MicroBatcher<T> {
     return cut.added <= this.#limits.passTokens && areaOf(cut) <= cut.real * maxPaddingRatio
   }
 
-  /**
-   * Removes the cut from the window. Where it ends among items of equal length on its short side, the oldest of them
-   * go in place of the youngest: equals leave in the order they came.
-   */
-  #cutOut({ lo, hi }: Cut): Entry<T>[] {
-    const shortest = this.#window[lo]?.tokens
-    let firstEqual = lo
-    while (firstEqual > 0 && this.#window[firstEqual - 1]?.tokens === shortest) firstEqual--
-    let lastEqual = lo
-    while (lastEqual < hi && this.#window[lastEqual + 1]?.tokens === shortest) lastEqual++
-    const above = this.#window.splice(lastEqual + 1, hi - lastEqual)
-    return [...this.#window.splice(firstEqual, lastEqual - lo + 1), ...above]
-  }
-
-  #fillWindow(): void {
-    while (this.#window.length < this.#limits.lookahead) {
-      const next = this.#later[this.#head]
-      if (next === undefined) break
-      this.#head++
-      this.#window.splice(this.#placeOf(next), 0, next)
+  #forget(gone: ReadonlySet<Entry<T>>): void {
+    for (const [priority, level] of this.#waiting.entries()) {
+      if (level.some((entry) => gone.has(entry)))
+        this.#waiting[priority] = level.filter((entry) => !gone.has(entry))
     }
-    // Forget what has moved into the window, seldom enough to cost nothing per item.
-    if (this.#head === this.#later.length || this.#head > 1024) {
-      this.#later = this.#later.slice(this.#head)
-      this.#head = 0
-    }
-  }
-
-  /** After all that are shorter or equal: `entry` is younger than the whole window. */
-  #placeOf(entry: Entry<T>): number {
-    let lo = 0
-    let hi = this.#window.length
-    while (lo < hi) {
-      const middle = (lo + hi) >> 1
-      if ((this.#window[middle]?.tokens ?? 0) <= entry.tokens) lo = middle + 1
-      else hi = middle
-    }
-    return lo
+    for (const entry of gone) this.#tokens -= entry.tokens
   }
 }

@@ -57,7 +57,6 @@ export class ResultCache {
       url: options.url,
       role: 'cache',
       failFast: true,
-      autoPipelining: true,
       commandTimeoutMs,
       on: options.on,
     })
@@ -98,20 +97,18 @@ export class ResultCache {
     return { values, lruHits, redisHits }
   }
 
-  /** Stores results, then releases the claims that `release` names; one pipeline, in that order. */
+  /** Stores results, then releases the claims that `release` names; in that order, written at once. */
   async setMany(
     entries: readonly { key: string; value: Buffer }[],
     release: { keys: readonly string[]; owner: string } = { keys: [], owner: '' },
   ): Promise<void> {
     if (entries.length + release.keys.length === 0) return
-    const pipeline = this.#redis.pipeline()
-    for (const { key, value } of entries) pipeline.set(resultKey(key), value, 'PX', this.#ttlMs)
-    for (const key of release.keys) pipeline.mrReleaseClaim(claimKey(key), release.owner)
-    await this.#attempt('set', async () => {
-      // A pipeline resolves even where its commands failed.
-      const fault = (await pipeline.exec())?.find(([error]) => error)?.[0]
-      if (fault) throw fault
-    })
+    await this.#attempt('set', () =>
+      Promise.all([
+        ...entries.map(({ key, value }) => this.#redis.set(resultKey(key), value, 'PX', this.#ttlMs)),
+        ...release.keys.map((key) => this.#redis.mrReleaseClaim(claimKey(key), release.owner)),
+      ]),
+    )
   }
 
   /**

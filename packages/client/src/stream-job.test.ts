@@ -24,7 +24,7 @@ beforeEach(async () => {
 })
 afterEach(() => server.close())
 
-const queued = sse(1, 'queued', { position: 3, eta_ms: null })
+const queued = sse(1, 'queued', { position: 3, eta_ms: null, workers: 1 })
 const started = sse(2, 'started', { started_at: '2026-01-01T00:00:00.000Z' })
 const progress = sse(3, 'progress', { done: 1, total: 2 })
 const done = sse(4, 'succeeded', job('succeeded'))

@@ -2,7 +2,9 @@
  * Every environment variable Millrace reads: name, unit in the name, default, meaning. This list is the source of
  * docs/configuration.md. Nothing else in the project may read process.env.
  */
+import { devices } from '@millrace/contracts'
 import { z } from 'zod'
+import { limitRanges } from './limit-ranges.js'
 
 const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
@@ -40,6 +42,11 @@ export const environmentSchema = z.object({
     .min(1)
     .default('.millrace')
     .describe('Folder for downloaded models and local data'),
+  HUB_URL: z
+    .union([z.literal(''), z.url({ protocol: /^https?$/ })])
+    .default('')
+    .transform((url) => (url === '' || url.endsWith('/') ? url : `${url}/`))
+    .describe('Where models of a hub are downloaded from: a mirror; empty: https://huggingface.co/'),
   ADMIN_KEY: z
     .string()
     .default('')
@@ -66,8 +73,10 @@ export const environmentSchema = z.object({
   BODY_LIMIT_BYTES: int(1024, 1 << 28)
     .default(4 << 20)
     .describe('Largest request body'),
-  MAX_ITEMS: int(1, 65536).default(2048).describe('Most items one job may hold'),
-  MAX_INPUT_CHARS: int(1, 1 << 24)
+  MAX_ITEMS: int(...limitRanges.maxItems)
+    .default(2048)
+    .describe('Most items one job may hold'),
+  MAX_INPUT_CHARS: int(...limitRanges.maxChars)
     .default(100_000)
     .describe('Most characters one input may hold'),
   MAX_IMAGE_BYTES: int(1024, 1 << 28)
@@ -111,6 +120,11 @@ export const environmentSchema = z.object({
   QUEUE_LIMIT_CHUNKS: int(1, 10_000_000)
     .default(10_000)
     .describe('Chunks waiting above which a submit is refused'),
+  REQUIRE_WORKER: flag
+    .default(false)
+    .describe(
+      'Refuses a job of a model that no worker serves (503 `no_worker`); otherwise it is queued, and `queue.workers` is 0',
+    ),
   QUEUE_MEMORY_LIMIT: z.coerce
     .number()
     .gt(0)
@@ -133,15 +147,31 @@ export const environmentSchema = z.object({
     .default(5000)
     .describe('How often workers look for chunks of dead workers'),
   CHUNK_ATTEMPTS: int(1, 20).default(3).describe('Tries of a chunk before its items fail'),
-  BATCH_TOKENS: int(1, 1 << 20)
-    .default(256)
-    .describe('Largest padded token area (longest × count) of a batch'),
-  BATCH_ITEMS: int(1, 4096).default(32).describe('Most items of a batch'),
-  BATCH_TIMEOUT_MS: int(100, 3_600_000)
+  BATCH_TOKENS: z
+    .union([z.literal('auto'), int(...limitRanges.batchTokens)])
+    .optional()
+    .describe(
+      'Largest padded token area (longest × count) of a batch; `auto`: measured at the first start on a host; empty: 256 on the CPU, `auto` elsewhere',
+    ),
+  BATCH_ITEMS: int(...limitRanges.batchItems)
+    .optional()
+    .describe('Most items of a batch; empty: 32 on the CPU, 1024 elsewhere'),
+  BATCH_TIMEOUT_MS: int(...limitRanges.batchTimeoutMs)
     .default(30_000)
     .describe('A model process busier than this with one batch is killed'),
-  MODEL_PROCESSES: int(1, 64).default(1).describe('Model processes per model and worker'),
-  MODEL_THREADS: int(1, 256).default(1).describe('Intra-op threads of one model process'),
+  MODEL_PROCESSES: int(...limitRanges.processes)
+    .default(1)
+    .describe('Model processes per model and worker'),
+  MODEL_DEVICE: z
+    .enum(devices)
+    .default('cpu')
+    .describe('Where models run that name no `device`: `cpu`, `cuda` or `webgpu`'),
+  MODEL_THREADS: z
+    .union([z.literal('auto'), int(...limitRanges.threads)])
+    .default(1)
+    .describe(
+      'Intra-op threads of one model process on the CPU; `auto`: the CPU quota of this container, shared by the model processes of this worker',
+    ),
   MAPPED_WEIGHTS: flag
     .default(true)
     .describe(

@@ -2,37 +2,20 @@
  * Environment and millrace.json, read once, checked together, frozen. Every fault is reported in one error, so that
  * a user mends them all at once.
  */
-import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import type { z } from 'zod'
+import { ConfigError, issuesOf } from './config-error.js'
 import { type Environment, environmentSchema } from './environment.js'
-import { type ModelEntry, modelsFileSchema } from './models-file.js'
+import { type ModelConfig, modelConfigOf } from './model-config.js'
+import { modelsFileSchema } from './models-file.js'
+import { readModelsFile } from './models-file-on-disk.js'
 
-/** One model of the fleet with its folder resolved. `dir` is null for a hub model: the worker downloads it. */
-export interface ModelConfig {
-  readonly alias: string
-  readonly task: ModelEntry['task']
-  readonly dtype: ModelEntry['dtype']
-  readonly dir: string | null
-  readonly hub: { readonly id: string; readonly revision: string } | null
-}
+/** The environment alone. */
+export type Settings = Readonly<Omit<Environment, 'MILLRACE_MODELS'>>
 
-export interface Config extends Readonly<Omit<Environment, 'MILLRACE_MODELS'>> {
+export interface Config extends Settings {
   /** Every model of millrace.json, by alias. */
   readonly models: ReadonlyMap<string, ModelConfig>
   /** The aliases a worker of this configuration serves. */
   readonly served: readonly string[]
-}
-
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly faults: readonly string[]
-  constructor(faults: readonly string[]) {
-    super(
-      `The configuration has ${faults.length} fault(s):\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
-    )
-    this.faults = faults
-  }
 }
 
 /**
@@ -44,20 +27,9 @@ export function loadConfig(
   environment: Record<string, string | undefined> = process.env,
   overrides: Partial<Record<keyof Environment, string>> = {},
 ): Config {
-  const faults: string[] = []
-  const given = Object.fromEntries(
-    Object.entries({ ...environment, ...overrides }).filter(
-      ([, value]) => value !== undefined && value !== '',
-    ),
-  )
-  const parsed = environmentSchema.safeParse(given)
-  if (!parsed.success) {
-    faults.push(...issuesOf(parsed.error))
-    throw new ConfigError(faults)
-  }
-  const { MILLRACE_MODELS: wanted, ...settings } = parsed.data
-  faults.push(...relations(settings))
-  const models = readModels(settings.MILLRACE_CONFIG, faults)
+  const { MILLRACE_MODELS: wanted, ...settings } = readEnvironment(environment, overrides)
+  const faults = relations(settings)
+  const models = readModels(settings, faults)
   const served = wanted === '' ? [...models.keys()] : wanted.split(',').map((alias) => alias.trim())
   for (const alias of served) {
     if (models.size > 0 && !models.has(alias))
@@ -67,7 +39,29 @@ export function loadConfig(
   return Object.freeze({ ...settings, models, served: Object.freeze(served) })
 }
 
-function relations(settings: Omit<Environment, 'MILLRACE_MODELS'>): string[] {
+/** The environment alone, for what changes millrace.json or makes it. @throws ConfigError with every fault found */
+export function loadSettings(environment: Record<string, string | undefined> = process.env): Settings {
+  const { MILLRACE_MODELS: _, ...settings } = readEnvironment(environment)
+  const faults = relations(settings)
+  if (faults.length > 0) throw new ConfigError(faults)
+  return Object.freeze(settings)
+}
+
+function readEnvironment(
+  environment: Record<string, string | undefined>,
+  overrides: Partial<Record<keyof Environment, string>> = {},
+): Environment {
+  const given = Object.fromEntries(
+    Object.entries({ ...environment, ...overrides }).filter(
+      ([, value]) => value !== undefined && value !== '',
+    ),
+  )
+  const parsed = environmentSchema.safeParse(given)
+  if (!parsed.success) throw new ConfigError(issuesOf(parsed.error))
+  return parsed.data
+}
+
+function relations(settings: Settings): string[] {
   const faults: string[] = []
   if (settings.STALLED_CHECK_MS > settings.LOCK_MS)
     faults.push('STALLED_CHECK_MS: must not be larger than LOCK_MS')
@@ -81,49 +75,16 @@ function relations(settings: Omit<Environment, 'MILLRACE_MODELS'>): string[] {
   return faults
 }
 
-function readModels(file: string, faults: string[]): Map<string, ModelConfig> {
+function readModels(settings: Settings, faults: string[]): Map<string, ModelConfig> {
   const models = new Map<string, ModelConfig>()
-  let json: unknown
   try {
-    json = JSON.parse(readFileSync(file, 'utf8'))
+    const file = modelsFileSchema.parse(readModelsFile(settings.MILLRACE_CONFIG))
+    for (const [alias, entry] of Object.entries(file.models)) {
+      models.set(alias, modelConfigOf(alias, entry, settings))
+    }
   } catch (error) {
-    faults.push(
-      `MILLRACE_CONFIG: cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
-    )
-    return models
-  }
-  const parsed = modelsFileSchema.safeParse(json)
-  if (!parsed.success) {
-    faults.push(...issuesOf(parsed.error).map((issue) => `${file}: ${issue}`))
-    return models
-  }
-  for (const [alias, entry] of Object.entries(parsed.data.models)) {
-    const local = 'path' in entry
-    models.set(
-      alias,
-      Object.freeze({
-        alias,
-        task: entry.task,
-        dtype: entry.dtype,
-        dir: local ? resolve(dirname(file), entry.path) : null,
-        hub: local ? null : { id: entry.hub, revision: entry.revision },
-      }),
-    )
+    if (!(error instanceof ConfigError)) throw error
+    faults.push(...error.faults)
   }
   return models
-}
-
-function issuesOf(error: z.ZodError): string[] {
-  return error.issues.flatMap((issue) => sayIssue(issue, []))
-}
-
-/** A key's fault and a union's fault hide what is wrong inside them: that is what a user has to read. */
-function sayIssue(issue: z.core.$ZodIssue, above: readonly PropertyKey[]): string[] {
-  const path = [...above, ...issue.path]
-  if (issue.code === 'invalid_key') return issue.issues.flatMap((inner) => sayIssue(inner, path))
-  if (issue.code === 'invalid_union') {
-    const [closest] = [...issue.errors].sort((a, b) => a.length - b.length)
-    if (closest) return closest.flatMap((inner) => sayIssue(inner, path))
-  }
-  return [`${path.map(String).join('.') || '(top)'}: ${issue.message}`]
 }

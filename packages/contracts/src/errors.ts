@@ -49,6 +49,7 @@ export const errorCodes = {
   queue_full: { status: 429, title: 'The queue is too deep right now', retryable: true },
   queue_memory: { status: 503, title: 'The queue store is nearly full', retryable: true },
   queue_unavailable: { status: 503, title: 'The queue store cannot be reached', retryable: true },
+  no_worker: { status: 503, title: 'No worker serves this model right now', retryable: true },
   result_rebuilding: { status: 503, title: 'The result is being computed again', retryable: true },
   shutting_down: { status: 503, title: 'This replica is stopping', retryable: true },
   job_canceled: { status: 409, title: 'The job was canceled', retryable: false },

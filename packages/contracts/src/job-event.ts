@@ -3,13 +3,10 @@
  * `Last-Event-ID` to go on from there. The last one is terminal, carries the whole job, and ends the stream.
  */
 import { z } from 'zod'
-import { jobSchema } from './job.js'
+import { jobSchema, queueStateSchema } from './job.js'
 
 export const jobEventSchema = z.discriminatedUnion('type', [
-  z.object({
-    type: z.literal('queued'),
-    data: z.object({ position: z.number().int().nullable(), eta_ms: z.number().nullable() }),
-  }),
+  z.object({ type: z.literal('queued'), data: queueStateSchema }),
   z.object({ type: z.literal('started'), data: z.object({ started_at: z.iso.datetime() }) }),
   z.object({
     type: z.literal('progress'),

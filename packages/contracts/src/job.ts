@@ -68,6 +68,14 @@ export const itemOutputSchema = z
   .union([...results, itemErrorSchema])
   .describe(`${Object.keys(taskOutputs).join('; ')}; or the error of this item`)
 
+/** What a job that waits is told; `workers` is 0 where nobody is there to take it. */
+export const queueStateSchema = z.object({
+  position: z.number().int().nullable(),
+  eta_ms: z.number().nullable(),
+  workers: z.number().int().describe('Workers that serve its model now; 0: it waits until one comes'),
+})
+export type QueueState = z.infer<typeof queueStateSchema>
+
 export const jobSchema = z
   .object({
     id: z.string().describe('UUIDv7'),
@@ -86,8 +94,7 @@ export const jobSchema = z
       ),
     error: z.object({ code: errorCodeSchema, detail: z.string() }).nullable(),
     progress: z.object({ done: z.number().int(), total: z.number().int() }),
-    queue: z
-      .object({ position: z.number().int().nullable(), eta_ms: z.number().nullable() })
+    queue: queueStateSchema
       .nullable()
       .describe('An estimate from queue depth and drain rate while the job waits; null once it is taken'),
     metrics: z.object({

@@ -34,7 +34,7 @@ const broken = encodeError({ code: 'input_crashes_model', detail: 'twice' })
 function view(progress: Partial<JobProgress>, outputs: [number, Buffer][] = [], more = {}) {
   const fresh = freshProgress(1, limitsFrom(facts, facts.createdAtMs))
   const job = storedJob({ ...facts, ...more }, { ...fresh, ...progress }, new Map(outputs))
-  return jobSchema.parse(JSON.parse(storedJobText(job, texts, { waiting: 30, chunksPerS: 10 })))
+  return jobSchema.parse(JSON.parse(storedJobText(job, texts, { waiting: 30, chunksPerS: 10, workers: 2 })))
 }
 
 const settled = { startedAtMs: 1500, completedAtMs: 2000, chunksDone: 1, batchSize: 2, attempts: 1 }
@@ -42,7 +42,7 @@ const settled = { startedAtMs: 1500, completedAtMs: 2000, chunksDone: 1, batchSi
 test('a waiting job shows its place and the time to it, and no output', () => {
   expect(view({})).toMatchObject({
     status: 'queued',
-    queue: { position: 30, eta_ms: 3000 },
+    queue: { position: 30, eta_ms: 3000, workers: 2 },
     output: null,
     started_at: null,
     completed_at: null,

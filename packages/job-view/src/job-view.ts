@@ -1,6 +1,6 @@
 /** A job as its client sees it. Written out by hand around results that are JSON text already. */
 import { decodeResult } from '@millrace/cache'
-import type { Delivery, ItemError, Job } from '@millrace/contracts'
+import type { Delivery, ItemError, Job, QueueState } from '@millrace/contracts'
 import type { JobIdentity, KnownJob, StoredJob } from '@millrace/jobs'
 import { itemErrorText, type ResultForm, type ResultTexts } from './vector-json.js'
 
@@ -8,6 +8,8 @@ import { itemErrorText, type ResultForm, type ResultTexts } from './vector-json.
 export interface QueueEstimate {
   waiting: number
   chunksPerS: number
+  /** That serve its model. */
+  workers: number
 }
 
 export type JobWithoutOutput = Omit<Job, 'output'>
@@ -51,12 +53,7 @@ export function viewOf(
     expires_at: iso(job.expiresAtMs),
     error: errorOf(job),
     progress: { done: itemsDone(job), total: job.slots.length },
-    queue: waits
-      ? {
-          position: queue.waiting,
-          eta_ms: queue.chunksPerS > 0 ? Math.round((queue.waiting * 1000) / queue.chunksPerS) : null,
-        }
-      : null,
+    queue: waits ? queueState(queue) : null,
     metrics: {
       queue_ms: job.startedAtMs === null ? null : Math.max(0, job.startedAtMs - job.createdAtMs),
       tokenize_ms: job.chunksDone === 0 ? null : job.tokenizeUs / 1000,
@@ -68,6 +65,12 @@ export function viewOf(
     ...asGiven(job),
     webhook: job.webhook && { ...job.webhook, deliveries: [...deliveries] },
   }
+}
+
+/** Nobody can say how long it takes until there is a worker. */
+export function queueState({ waiting, chunksPerS, workers }: QueueEstimate): QueueState {
+  const known = chunksPerS > 0 && workers > 0
+  return { position: waiting, eta_ms: known ? Math.round((waiting * 1000) / chunksPerS) : null, workers }
 }
 
 function knownView(job: KnownJob): JobWithoutOutput {

@@ -1,8 +1,9 @@
 /** Result bytes as JSON text. The text of a vector is kept beside the cache: a hot text is written out once. */
 import { decodeResult, isVectorResult, vectorBytes } from '@millrace/cache'
-import { type ItemError, shortFloat } from '@millrace/contracts'
+import type { ItemError } from '@millrace/contracts'
 import type { JobIdentity } from '@millrace/jobs'
 import { LRUCache } from 'lru-cache'
+import { floatsText } from './float-text.js'
 import { rankedLabels, scoreNumber } from './scores.js'
 
 /** How a client wants results written out. */
@@ -64,8 +65,5 @@ function smallText(bytes: Buffer, { topK, rawScores = false }: ResultForm): stri
 function numbersText(bytes: Buffer): string {
   const result = decodeResult(bytes)
   if (result.kind !== 'vector') throw new Error('something else was taken for a vector')
-  const { values } = result
-  const numbers = new Array<number>(values.length)
-  for (let i = 0; i < values.length; i++) numbers[i] = shortFloat(values[i] ?? 0)
-  return JSON.stringify(numbers)
+  return floatsText(result.values)
 }

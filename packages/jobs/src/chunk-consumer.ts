@@ -1,21 +1,29 @@
 /**
  * The consuming side of BullMQ: fetches one chunk at a time while the worker has room, keeps the locks of all chunks in
- * hand alive, and hands each to `handle`. We fetch by hand, not through BullMQ's own loop, for two reasons: how many
- * chunks to hold is a matter of their tokens, not of a count; and our own clock on the last fetch proves that we consume.
+ * hand alive, and hands each to `handle`. We fetch by hand, not through BullMQ's own loop, for three reasons: how many
+ * chunks to hold is a matter of their tokens, not of a count; our own clock on the last fetch proves that we consume; and
+ * BullMQ takes the most urgent chunk without end, where we let the oldest one pass now and then.
  */
 import { openRedis, type RedisEvent } from '@millrace/redis'
-import { type Job, Worker } from 'bullmq'
+import { Job, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type ChunkData, queueName, queuePrefix } from './chunk-queues.js'
+import { defineJobCommands } from './job-commands.js'
 import { settledWithin } from './settled-within.js'
 
-/** A chunk in hand. Exactly one of complete, fail, giveBack ends it; each swallows the loss of its lock. */
+/**
+ * A chunk in hand. Exactly one of complete, fail, giveBack ends it; each swallows the loss of its lock. Chunks that came
+ * in company leave together, when the last of them has ended: one that failed or goes back takes the others along, and
+ * what of them is stored is passed over then.
+ */
 export interface ChunkDelivery {
   readonly jobId: string
   readonly run: number
   readonly chunk: number
   /** Milliseconds since it was queued. */
   readonly ageMs: number
+  /** Its part of the BullMQ job that carried it: 1 where it came alone. */
+  readonly share: number
   /** Which try this is, from 1. */
   readonly attempt: number
   /** Whether BullMQ will not try again after this one. */
@@ -51,6 +59,8 @@ export interface ChunkConsumerOptions {
 /** A worker that dies takes its chunks along once; more often, and the chunk itself is to blame. */
 const maxStalledCount = 5
 const blockS = 2
+/** Every so many fetches of a worker, the chunk that has waited longest is next, whatever its priority. */
+export const oldestFetchedEvery = 8
 const retryDelayMs = 500
 
 export class ChunkConsumer {
@@ -70,6 +80,7 @@ export class ChunkConsumer {
     this.#options = options
     this.#lastFetchMs = options.now()
     this.#redis = openRedis({ url: options.url, role: 'queue', failFast: false, on: options.on })
+    defineJobCommands(this.#redis)
     this.#worker = new Worker<ChunkData>(queueName, null, {
       connection: this.#redis,
       prefix: queuePrefix(options.model),
@@ -86,6 +97,7 @@ export class ChunkConsumer {
 
   start(): void {
     if (this.#fetching || this.#stopped) return
+    this.#lastFetchMs = this.#options.now()
     this.#fetching = this.#fetchLoop()
     this.#worker.startStalledCheckTimer().catch((error: Error) => this.#complain(error))
     this.#renewal = setInterval(() => this.#renewLocks(), this.#options.lockMs / 3)
@@ -102,7 +114,7 @@ export class ChunkConsumer {
   }
 
   get chunksInHand(): number {
-    return this.#inHand.size
+    return this.#handling.size
   }
 
   /** Says that there may be room again. */
@@ -149,33 +161,57 @@ export class ChunkConsumer {
 
   async #fetchOne(): Promise<void> {
     const token = `${this.#options.workerId}:${this.#fetches++}`
+    if (this.#fetches % oldestFetchedEvery === 0) await this.#letOldestPass()
     const job = await this.#worker.getNextJob(token, { block: true })
     if (!job?.id) return
-    const delivery = this.#delivery(job, job.id, token)
-    if (this.#stopped) return delivery.giveBack()
+    const deliveries = this.#deliveries(job, job.id, token)
+    if (this.#stopped) {
+      await Promise.all(deliveries.map((delivery) => delivery.giveBack()))
+      return
+    }
     this.#inHand.set(job.id, token)
-    const handling = this.#options.handle(delivery).finally(() => this.#handling.delete(handling))
-    this.#handling.add(handling)
+    for (const delivery of deliveries) {
+      const handling = this.#options.handle(delivery).finally(() => this.#handling.delete(handling))
+      this.#handling.add(handling)
+    }
   }
 
-  #delivery(job: Job<ChunkData>, id: string, token: string): ChunkDelivery {
-    const end = async (work: () => Promise<unknown>) => {
+  /** Its priority becomes 0 and its place the first: so it stays ahead where it is given back. */
+  async #letOldestPass(): Promise<void> {
+    const { keys } = this.#worker
+    const oldest = await this.#redis.mrOldestChunk(keys.wait ?? '', keys.prioritized ?? '', keys[''] ?? '')
+    const job = oldest === null ? undefined : await Job.fromId<ChunkData>(this.#worker, oldest)
+    // Gone since it was looked at: another worker finished it, or its job was canceled.
+    await job?.changePriority({ priority: 0, lifo: true }).catch(() => {})
+  }
+
+  #deliveries(job: Job<ChunkData>, id: string, token: string): ChunkDelivery[] {
+    const { with: others = [], ...first } = job.data
+    const chunks = [first, ...others]
+    const ends: (Error | 'completed' | 'given back')[] = []
+    const end = async (how: Error | 'completed' | 'given back') => {
+      if (ends.push(how) < chunks.length) return
       this.#inHand.delete(id)
-      // A lost lock means that another worker has the chunk now; the record decides, so this is no fault.
-      await work().catch((error: Error) => this.#complain(error))
+      const failure = ends.find((one) => one instanceof Error)
+      const ended = ends.includes('given back')
+        ? job.moveToWait(token)
+        : failure
+          ? job.moveToFailed(failure, token, false)
+          : job.moveToCompleted(1, token, false)
+      // A lost lock means that another worker has the chunks now; the record decides, so this is no fault.
+      await ended.catch((error: Error) => this.#complain(error))
     }
-    return {
-      jobId: job.data.job,
-      run: job.data.run,
-      chunk: job.data.chunk,
+    const shared = {
       ageMs: this.#options.now() - job.timestamp,
+      share: 1 / chunks.length,
       attempt: job.attemptsStarted,
       lastAttempt: job.attemptsMade + 1 >= (job.opts.attempts ?? 1),
       givenUp: job.deferredFailure,
-      complete: () => end(() => job.moveToCompleted(1, token, false)),
-      fail: (error) => end(() => job.moveToFailed(error, token, false)),
-      giveBack: () => end(() => job.moveToWait(token)),
+      complete: () => end('completed'),
+      fail: (error: Error) => end(error),
+      giveBack: () => end('given back'),
     }
+    return chunks.map(({ job: jobId, run, chunk }) => ({ jobId, run, chunk, ...shared }))
   }
 
   #renewLocks(): void {

@@ -1,20 +1,26 @@
 /**
- * The producing side of BullMQ: one queue per model, one BullMQ job per chunk. BullMQ only carries: a queued job says
- * which chunk of which record to compute, and nothing else.
+ * The producing side of BullMQ: one queue per model, one BullMQ job per chunk, or per group of small chunks that are
+ * queued at one moment. BullMQ only carries: a queued job says which chunks of which records to compute, and nothing else.
  */
 
 import { MillraceError } from '@millrace/contracts'
 import { reach, reachError } from '@millrace/redis'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
+import { groupsOf } from './chunk-groups.js'
 import type { JobStore } from './job-store.js'
 import { settledWithin } from './settled-within.js'
 
-/** What a BullMQ job of ours holds. Inputs stay in the record: a dashboard must not show them. */
-export interface ChunkData {
+export interface ChunkKey {
   job: string
   run: number
   chunk: number
+}
+
+/** What a BullMQ job of ours holds. Inputs stay in the record: a dashboard must not show them. */
+export interface ChunkData extends ChunkKey {
+  /** Chunks of other jobs that travel with it. */
+  with?: ChunkKey[]
 }
 
 export interface ChunkQueuesOptions {
@@ -32,7 +38,21 @@ export interface ChunksOf {
   chunks: readonly number[]
 }
 
+/** Of a job that nobody queues again: its only chunk may travel with chunks of other jobs. */
+export interface Company {
+  /** Among so many workers is spread what is queued at one moment. */
+  workers: number
+  /** Of its inputs. */
+  chars: number
+}
+
+interface Traveller extends Company {
+  key: ChunkKey
+  done: { resolve: () => void; reject: (error: unknown) => void }
+}
+
 export interface Depth {
+  /** BullMQ jobs. */
   waiting: number
   active: number
   /** Age of the oldest waiting chunk, by this process' clock. */
@@ -54,6 +74,8 @@ export const queueName = 'chunks'
 export class ChunkQueues {
   readonly #redis: Redis
   readonly #queues: ReadonlyMap<string, Queue<ChunkData>>
+  /** What this turn queued so far, by model and priority. */
+  readonly #together = new Map<string, Traveller[]>()
 
   private constructor(redis: Redis, queues: ReadonlyMap<string, Queue<ChunkData>>) {
     this.#redis = redis
@@ -87,13 +109,22 @@ export class ChunkQueues {
 
   /**
    * Queues chunks of a job. Their BullMQ ids are `<job>-<chunk>`, and of a later run `<job>-<chunk>.<run>`: adding twice
-   * changes nothing.
+   * changes nothing. A chunk in company has no id of its own.
    * @param priority 0 goes first
    * @throws MillraceError queue_unavailable, queue_memory, model_not_found
    */
-  async add(model: string, { jobId, run, chunks }: ChunksOf, priority: number): Promise<void> {
+  async add(
+    model: string,
+    { jobId, run, chunks }: ChunksOf,
+    priority: number,
+    company?: Company,
+  ): Promise<void> {
     const queue = this.#queue(model)
     this.#mustBeReady()
+    const [first, second] = chunks
+    if (company && first !== undefined && second === undefined) {
+      return this.#travel(queue, priority, { ...company, key: { job: jobId, run, chunk: first } })
+    }
     const jobs = chunks.map((chunk) => ({
       name: 'chunk',
       data: { job: jobId, run, chunk },
@@ -106,8 +137,40 @@ export class ChunkQueues {
     await bounded(added)
   }
 
+  /** Queues a chunk with all others of this turn. */
+  #travel(queue: Queue<ChunkData>, priority: number, traveller: Omit<Traveller, 'done'>): Promise<void> {
+    const { promise, ...done } = withResolvers()
+    const name = `${priority} ${queue.qualifiedName}`
+    const together = this.#together.get(name)
+    if (together) {
+      together.push({ ...traveller, done })
+      return promise
+    }
+    this.#together.set(name, [{ ...traveller, done }])
+    // After the promises of this turn, which may queue more.
+    process.nextTick(() => {
+      const all = this.#together.get(name) ?? []
+      this.#together.delete(name)
+      for (const group of groupsOf(all, traveller.workers, ({ chars }) => chars)) {
+        const added = bounded(this.#addGroup(queue, priority, group))
+        for (const { done } of group) added.then(done.resolve, done.reject)
+      }
+    })
+    return promise
+  }
+
+  async #addGroup(queue: Queue<ChunkData>, priority: number, group: readonly Traveller[]): Promise<void> {
+    const [first, ...others] = group.map(({ key }) => key)
+    if (!first) return
+    const alone = chunkJobId(first.job, first.chunk, first.run)
+    // Another id than the chunk's own: what ends the first job must not take the others along.
+    const jobId = others.length === 0 ? alone : `${alone}+${others.length}`
+    const data = others.length === 0 ? first : { ...first, with: others }
+    await queue.add('chunk', data, { jobId, priority })
+  }
+
   /**
-   * Takes chunks that no worker has out of the queue; those in hand stay, and their worker passes them over.
+   * Takes chunks that no worker has out of the queue; those in hand or in company stay, and their worker passes them over.
    * @throws MillraceError queue_unavailable, model_not_found
    */
   async remove(model: string, { jobId, run, chunks }: ChunksOf): Promise<void> {
@@ -160,6 +223,14 @@ export class ChunkQueues {
   #mustBeReady(): void {
     if (!this.healthy) throw reachError(new Error(`connection is ${this.#redis.status}`))
   }
+}
+
+function withResolvers(): { promise: Promise<void> } & Traveller['done'] {
+  let done: Traveller['done'] = { resolve: () => {}, reject: () => {} }
+  const promise = new Promise<void>((resolve, reject) => {
+    done = { resolve, reject }
+  })
+  return { promise, ...done }
 }
 
 export function chunkJobId(jobId: string, chunk: number, run: number): string {

@@ -5,9 +5,9 @@ import {
   type ChunkConsumerOptions,
   type ChunkDelivery,
   type ConsumerEvent,
+  oldestFetchedEvery,
 } from './chunk-consumer.js'
 import { ChunkQueues } from './chunk-queues.js'
-import { FleetRegistry } from './fleet-registry.js'
 import { JobStore } from './job-store.js'
 import { inChunks, newJob, now } from './job-under-test.js'
 import { freshProgress } from './record.js'
@@ -96,9 +96,44 @@ describe('chunks', () => {
     one.start()
     await eventually(() => log.all('delivered').length === 12)
     const arrived = log.all('delivered').map(({ delivery }) => `${delivery.jobId}-${delivery.chunk}`)
-    expect(arrived).toEqual(
-      ['a0', 'b0', 'a5', 'b5', 'a9', 'b9'].flatMap((name) => [`${name}-0`, `${name}-1`]),
-    )
+    const byPriority = ['a0', 'b0', 'a5', 'b5', 'a9', 'b9'].flatMap((name) => [`${name}-0`, `${name}-1`])
+    // The eighth fetch takes what has waited longest.
+    const [oldest = ''] = byPriority.splice(byPriority.indexOf('a9-0'), 1)
+    expect(arrived).toEqual(byPriority.toSpliced(oldestFetchedEvery - 1, 0, oldest))
+  })
+
+  it.each([{ others: 0 }, { others: 3 }])(
+    'of priority 9 are taken in bounded time, however many of priority $others keep coming',
+    async ({ others }) => {
+      const { model, consumer } = await open()
+      await add(model, 'bulk', 2, 9)
+      await add(model, 'first', 2, others)
+      const { one, log } = consumer('w', {
+        handle: async (delivery) => {
+          // Two come for each that is taken: the queue never runs out of them.
+          await add(model, `next-${delivery.jobId}-${delivery.chunk}`, 2, others)
+          log.on({ type: 'delivered', delivery })
+          await delivery.complete()
+        },
+      })
+      one.start()
+      const bulk = () =>
+        log.all('delivered').flatMap(({ delivery }, fetch) => (delivery.jobId === 'bulk' ? fetch + 1 : []))
+      await eventually(() => bulk().length === 2)
+      expect(bulk()).toEqual([oldestFetchedEvery, 2 * oldestFetchedEvery])
+    },
+  )
+
+  it('of priority 9 wait for older ones of priority 0, also when it is the turn of the oldest', async () => {
+    const { model, consumer } = await open()
+    await add(model, 'old', oldestFetchedEvery + 1, 0)
+    const added = Date.now()
+    await eventually(() => Date.now() > added)
+    await add(model, 'bulk', 1, 9)
+    const { one, log } = consumer('w')
+    one.start()
+    await eventually(() => log.all('delivered').length === oldestFetchedEvery + 2)
+    expect(log.all('delivered').at(-1)?.delivery.jobId).toBe('bulk')
   })
 
   it('that wait are waited for, whatever their priority', async () => {
@@ -251,9 +286,17 @@ describe('chunks', () => {
     const { delivery } = await holder.chunk('j')
     thief.one.start()
     const lock = () => redis.client().pttl(`{mr:${model}}:chunks:j-0:lock`)
-    const atFirst = await lock()
-    // Longer than the lock: it has been renewed when it is above what was left before.
-    await eventually(async () => (await lock()) > atFirst, { timeoutMs: 5000 })
+    // Renewed every 500 ms of its 1500: it has been when more is left than before.
+    let before = await lock()
+    await eventually(
+      async () => {
+        const left = await lock()
+        const isRenewed = left > before
+        before = left
+        return isRenewed
+      },
+      { timeoutMs: 5000 },
+    )
     expect(thief.log.all('delivered')).toEqual([])
     await delivery.complete()
   })
@@ -293,7 +336,7 @@ describe('the settled channel', () => {
     await eventually(async () => Number((await redis.client().pubsub('NUMSUB', settledChannel))[1]) > 0)
     const tell = (jobId: string) =>
       store.publish(settledChannel, encodeSettled([{ jobId, progress, outputs: null }]))
-    return { channel, tell, events }
+    return { channel, store, tell, events }
   }
 
   it('answers everyone who waits for that job, and nobody else', async () => {
@@ -329,11 +372,13 @@ describe('the settled channel', () => {
   })
 
   it('hears again after an outage', async () => {
-    const { channel, tell } = await openChannel()
+    const { channel, store, tell } = await openChannel()
     await redis.kill('SIGTERM')
     await redis.restart()
     const listeners = async () => Number((await redis.client().pubsub('NUMSUB', settledChannel))[1])
     await eventually(async () => (await listeners()) > 0)
+    // Whoever tells has a connection of its own, which may still be the one that died.
+    await eventually(() => store.ping().then(() => true))
     const waiting = channel.waitFor('a', 60_000)
     await tell('a')
     expect(await waiting).toEqual({ jobId: 'a', progress, outputs: null })
@@ -345,31 +390,5 @@ describe('the settled channel', () => {
     channel.close()
     expect(await waiting).toBeUndefined()
     await eventually(async () => (await redis.client().pubsub('NUMSUB', settledChannel))[1] === 0)
-  })
-})
-
-describe('the fleet registry', () => {
-  it('lists live workers, keeps what their models are, and drops who withdrew or fell silent', async () => {
-    const registry = await FleetRegistry.connect({ url: redis.url })
-    closers.push(() => registry.close())
-    await eventually(() => registry.read().then(() => true))
-    const facts = {
-      version: 'v',
-      task: 'feature-extraction' as const,
-      dtype: 'q8',
-      dimensions: 3,
-      max_tokens: 8,
-      batching: { mode: 'batched' as const, probe_difference: 0 },
-    }
-    const worker = (id: string) => ({ id, startedAtMs: 1, models: { m: { chunksDone: 2, itemsDone: 3 } } })
-    await registry.announce(worker('a'), new Map([['m', facts]]))
-    await registry.announce(worker('b'), new Map())
-    const silent = `${Date.now() - 60_000}:${JSON.stringify(worker('c'))}`
-    await redis.client().hset('mr:{fleet}:workers', 'c', silent)
-    const fleet = await registry.read()
-    expect(fleet.workers).toEqual([worker('a'), worker('b')])
-    await registry.withdraw('a')
-    await registry.withdraw('b')
-    expect(await registry.read()).toEqual({ workers: [], models: new Map([['m', facts]]) })
   })
 })

@@ -29,7 +29,6 @@ export class DeliveryLog {
       url,
       role: 'queue',
       failFast: role === 'gateway',
-      autoPipelining: true,
       commandTimeoutMs: commandTimeoutMs[role],
       on,
     })

@@ -2,7 +2,7 @@
  * Who serves what: each worker announces itself every few seconds, and what its models turned out to be is kept, so
  * that a cache hit is answered even while no worker is up. Freshness goes by Redis' clock alone.
  */
-import { type ModelFacts, modelFactsSchema } from '@millrace/contracts'
+import { type ModelFacts, modelFactsSchema, servingSchema } from '@millrace/contracts'
 import { closeRedis, firstReady, openRedis, type RedisEvent, reach } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
@@ -11,8 +11,11 @@ import { defineJobCommands } from './job-commands.js'
 const announcementSchema = z.object({
   id: z.string(),
   startedAtMs: z.number(),
-  /** By alias: what the worker has finished since it started, for drain rates. */
-  models: z.record(z.string(), z.object({ chunksDone: z.number(), itemsDone: z.number() })),
+  /** By alias: how it serves the model, and what it has finished since it started, for drain rates. */
+  models: z.record(
+    z.string(),
+    z.object({ chunksDone: z.number(), itemsDone: z.number(), serving: servingSchema }),
+  ),
 })
 
 /** What a worker says of itself. */
@@ -20,7 +23,10 @@ export type WorkerAnnouncement = z.infer<typeof announcementSchema>
 
 export interface Fleet {
   workers: WorkerAnnouncement[]
-  /** Facts of every model that a worker ever loaded here, by alias. */
+  /**
+   * Facts of every model that a worker ever loaded here, by alias. Of several versions that of the worker that started
+   * last: all gateways look results up by the same one.
+   */
   models: ReadonlyMap<string, ModelFacts>
 }
 
@@ -60,7 +66,15 @@ export class FleetRegistry {
   async announce(worker: WorkerAnnouncement, models: ReadonlyMap<string, ModelFacts>): Promise<void> {
     const facts = [...models].flatMap(([alias, found]) => [alias, JSON.stringify(found)])
     await reach(() =>
-      this.#redis.mrAnnounceWorker(keys.workers, keys.models, worker.id, JSON.stringify(worker), ...facts),
+      this.#redis.mrAnnounceWorker(
+        keys.workers,
+        keys.models,
+        worker.id,
+        JSON.stringify(worker),
+        String(worker.startedAtMs),
+        String(staleAfterMs),
+        ...facts,
+      ),
     )
   }
 
@@ -97,10 +111,11 @@ export class FleetRegistry {
 
 function parseModels(models: Record<string, string>): Map<string, ModelFacts> {
   const facts = new Map<string, ModelFacts>()
-  for (const [alias, json] of Object.entries(models)) {
+  for (const [alias, held] of Object.entries(models)) {
+    const json = /^\d+:\d+:(.*)$/s.exec(held)?.[1]
     // Written by another version of Millrace perhaps: then as good as unknown.
-    const parsed = modelFactsSchema.safeParse(JSON.parse(json))
-    if (parsed.success) facts.set(alias, parsed.data)
+    const parsed = json === undefined ? undefined : modelFactsSchema.safeParse(JSON.parse(json))
+    if (parsed?.success) facts.set(alias, parsed.data)
   }
   return facts
 }

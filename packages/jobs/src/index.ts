@@ -10,6 +10,7 @@ export {
   ChunkQueues,
   type ChunkQueuesOptions,
   type ChunksOf,
+  type Company,
   chunkJobId,
   type Depth,
   queuePrefix,

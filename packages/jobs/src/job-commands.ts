@@ -16,6 +16,7 @@ declare module 'ioredis' {
     mrTakeWatched(watched: string, ...args: Bytes[]): Result<string[], Context>
     mrForgetWatched(watched: string, ...args: Bytes[]): Result<number, Context>
     mrRememberKnown(second: string, ...args: Bytes[]): Result<number, Context>
+    mrOldestChunk(wait: string, prioritized: string, prefix: string): Result<string | null, Context>
     mrAnnounceWorker(workers: string, models: string, ...args: Bytes[]): Result<number, Context>
   }
 }
@@ -36,5 +37,6 @@ export function defineJobCommands(redis: Redis): void {
   redis.defineCommand('mrTakeWatched', { numberOfKeys: 1, lua: script('take-watched') })
   redis.defineCommand('mrForgetWatched', { numberOfKeys: 1, lua: script('forget-watched') })
   redis.defineCommand('mrRememberKnown', { numberOfKeys: 1, lua: script('remember-known') })
+  redis.defineCommand('mrOldestChunk', { numberOfKeys: 2, lua: script('oldest-chunk') })
   redis.defineCommand('mrAnnounceWorker', { numberOfKeys: 2, lua: script('announce-worker') })
 }

@@ -118,8 +118,6 @@ export class JobStore {
       url: options.url,
       role: 'queue',
       failFast: options.role === 'gateway',
-      // A gateway's queues share this connection, and BullMQ's scripts lose a third of their throughput to it.
-      autoPipelining: options.role === 'worker',
       commandTimeoutMs: options.role === 'gateway' ? gatewayCommandTimeoutMs : workerCommandTimeoutMs,
       on: options.on,
     })
@@ -233,7 +231,7 @@ export class JobStore {
   }
 
   /**
-   * Stores the outputs of a chunk; all calls of one tick travel in one pipeline. Repeating a call changes nothing.
+   * Stores the outputs of a chunk; all calls of one turn travel together. Repeating a call changes nothing.
    * @param tell published in the same step where this call settles the job as succeeded
    */
   async storeChunk(

@@ -3,7 +3,7 @@
  * environment is only passed on, and only what a runtime needs: secrets of the worker stay in the worker.
  */
 const passedOn =
-  /^(PATH|HOME|USER|TMPDIR|TMP|TEMP|TZ|LANG|LANGUAGE|SYSTEMROOT|WINDIR|APPDATA|LOCALAPPDATA|(LC|LD|DYLD|NODE|MALLOC|OMP|ORT|CUDA|NVIDIA|SSL|HF)_.*|(HTTP|HTTPS|NO|ALL)_PROXY)$/i
+  /^(PATH|HOME|USER|TMPDIR|TMP|TEMP|TZ|LANG|LANGUAGE|SYSTEMROOT|WINDIR|APPDATA|LOCALAPPDATA|(LC|LD|DYLD|NODE|MALLOC|OMP|ORT|CUDA|NVIDIA|VK|SSL|HF)_.*|(HTTP|HTTPS|NO|ALL)_PROXY)$/i
 
 /**
  * glibc keeps freed memory in one arena per thread, and stops returning large blocks once it has seen one. One arena and

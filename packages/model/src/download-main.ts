@@ -1,7 +1,8 @@
 /**
  * The download child: fetches one model through transformers.js into its file cache. Loading the model here is what makes
  * the library fetch it, and proves that it loads. What the library does not know of (sentence-transformers' files) or
- * looks for in the wrong revision (tokenizers, 4.3.1) is fetched beside it. Forked by download-model.ts; ends with it.
+ * looks for in the wrong revision (tokenizers, 4.3.1) is fetched beside it. Each file is then held against what the hub says of it.
+ * Forked by download-model.ts; ends with it.
  */
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
@@ -10,24 +11,30 @@ import { dirname, join, posix } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AutoConfig, AutoModel, type DataType, env, LogLevel } from '@huggingface/transformers'
-import type { FromDownload, ToDownload } from './download-messages.js'
+import type { DownloadOrder, FromDownload, ResolveOrder, ToDownload } from './download-messages.js'
+import { digestOfHub, hasDigest } from './hub-digest.js'
 import { findModelFiles, settingsFiles } from './model-files.js'
 import { readSentenceSettings } from './sentence-settings.js'
 
 process.on('disconnect', () => process.exit(0))
 process.on('message', async (order: ToDownload) => {
   try {
-    await tell({ type: 'done', files: await download(order) })
+    if (order.type === 'resolve') await tell({ type: 'resolved', commit: await resolveCommit(order) })
+    else await tell({ type: 'done', files: await download(order) })
   } catch (error) {
-    await tell({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
+    const message = error instanceof Error ? error.message : String(error)
+    await tell({ type: 'failed', message, removed: error instanceof WrongFile })
   }
 })
 
-async function download({ id, revision, dtype, task, cacheDir, remoteHost }: ToDownload): Promise<string[]> {
-  env.allowLocalModels = false
-  env.useWasmCache = false
-  env.logLevel = LogLevel.ERROR
-  if (remoteHost !== undefined) env.remoteHost = remoteHost
+/** A file is not what the hub has, and was removed. */
+class WrongFile extends Error {
+  override readonly name = 'WrongFile'
+}
+
+async function download(order: DownloadOrder): Promise<string[]> {
+  const { id, revision, dtype, task, cacheDir } = order
+  setUp(order)
   const headers = rememberHeaders()
   const options = {
     revision,
@@ -42,8 +49,53 @@ async function download({ id, revision, dtype, task, cacheDir, remoteHost }: ToD
   const model = await AutoModel.from_pretrained(id, { ...options, dtype: dtype as DataType, device: 'cpu' })
   await model.dispose()
   const files = await findModelFiles(dir, dtype, { onnx: true, poolingFile, task })
+  for (const file of files) await verify(urlOf(id, revision, file), join(dir, file), headers())
   for (const file of files) await tell({ type: 'fetched', file, bytes: (await stat(join(dir, file))).size })
   return files
+}
+
+function setUp({ remoteHost }: ToDownload): void {
+  env.allowLocalModels = false
+  env.useWasmCache = false
+  env.logLevel = LogLevel.ERROR
+  if (remoteHost !== undefined) env.remoteHost = remoteHost
+}
+
+/** The hub says with every file of which commit it is: `X-Repo-Commit`, as huggingface_hub reads it. */
+async function resolveCommit(order: ResolveOrder): Promise<string | null> {
+  setUp(order)
+  env.useFSCache = false
+  let commit: string | null = null
+  const send = env.fetch
+  env.fetch = async (input, init?: RequestInit) => {
+    const response: Response = await send(input, init)
+    commit ??= response.headers.get('x-repo-commit')
+    return response
+  }
+  await AutoConfig.from_pretrained(order.id, { revision: order.revision })
+  return commit
+}
+
+/**
+ * A hub that does not say what a file should be, as some mirrors, is taken at its word.
+ * @throws Error where the file is another; it is removed then
+ */
+async function verify(url: URL, file: string, headers: Headers): Promise<void> {
+  const digest = digestOfHub(await headersOf(url, headers))
+  await tell({ type: 'progress' })
+  if (digest === undefined || (await hasDigest(file, digest))) return
+  await rm(file, { force: true })
+  throw new WrongFile(`${url} is not what arrived: its digest should be ${digest}. It was removed; try again`)
+}
+
+/** Redirects are followed on the hub itself only: what it knows of a file is not said by the store behind it. */
+async function headersOf(url: URL, headers: Headers, left = 5): Promise<Headers> {
+  const response = await fetch(url, { method: 'HEAD', redirect: 'manual', headers })
+  const location = response.headers.get('location')
+  const next = location === null ? undefined : new URL(location, url)
+  const known = digestOfHub(response.headers) !== undefined
+  if (known || next === undefined || next.origin !== url.origin || left === 0) return response.headers
+  return headersOf(next, headers, left - 1)
 }
 
 /** The library adds its own headers (a token for gated models); the few requests made here reuse them. */

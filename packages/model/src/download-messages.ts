@@ -1,7 +1,9 @@
 /** What the download child is told and what it tells. */
 import type { Task } from '@millrace/contracts'
 
-export interface ToDownload {
+export type ToDownload = DownloadOrder | ResolveOrder
+
+export interface DownloadOrder {
   readonly type: 'download'
   readonly id: string
   readonly revision: string
@@ -13,8 +15,19 @@ export interface ToDownload {
   readonly remoteHost?: string
 }
 
+/** Which commit is this branch or tag now? */
+export interface ResolveOrder {
+  readonly type: 'resolve'
+  readonly id: string
+  readonly revision: string
+  readonly remoteHost?: string
+}
+
 export type FromDownload =
   | { readonly type: 'progress' }
   | { readonly type: 'fetched'; readonly file: string; readonly bytes: number }
-  | { readonly type: 'failed'; readonly message: string }
+  /** `removed`: a file that was there before is not any more. */
+  | { readonly type: 'failed'; readonly message: string; readonly removed: boolean }
   | { readonly type: 'done'; readonly files: string[] }
+  /** null where the hub does not say. */
+  | { readonly type: 'resolved'; readonly commit: string | null }

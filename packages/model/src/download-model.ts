@@ -5,7 +5,7 @@
  */
 import { fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import type { Task } from '@millrace/contracts'
@@ -25,9 +25,14 @@ export interface DownloadOptions {
   readonly on?: (event: ModelEvent) => void
   /** Another hub; the library's default otherwise. */
   readonly remoteHost?: string
+  /** Asks the hub also where all is here: what it says now is what the files are held against. */
+  readonly recheck?: boolean
   /** A download that does not move for this long is given up. */
   readonly stallMs?: number
 }
+
+const hubId = /^[\w.-]+\/[\w.-]+$/
+const pinnedRevision = /^[0-9a-f]{40}$/
 
 /**
  * @returns the folder
@@ -35,17 +40,16 @@ export interface DownloadOptions {
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
   const { id, revision, dtype, task = 'feature-extraction' } = options
-  if (!/^[\w.-]+\/[\w.-]+$/.test(id) || !/^[0-9a-f]{40}$/.test(revision)) {
+  if (!hubId.test(id) || !pinnedRevision.test(revision)) {
     throw new Error(`'${id}' at '${revision}' is not a hub id with a pinned revision`)
   }
-  const cacheDir = resolve(options.dataDir, 'models')
-  const dir = join(cacheDir, id, revision)
-  const note = join(dir, `complete-${dtype}.json`)
-  if (await readable(note)) return dir
-  const files = await runDownload(
-    { type: 'download', id, revision, dtype, task, cacheDir, ...host(options) },
-    options,
-  )
+  const { cacheDir, dir, note } = placeOf(options)
+  if (!options.recheck && (await readable(note))) return dir
+  const order = { type: 'download' as const, id, revision, dtype, task, cacheDir, ...host(options) }
+  const { files } = await runChild(order, 'done', options).catch(async (error: unknown) => {
+    if (error instanceof DownloadFailed && error.removed) await removeNotes(dir)
+    throw error
+  })
   // Not the process id: in containers that share this folder every worker has the same one.
   const written = `${note}.${randomUUID()}.tmp`
   try {
@@ -58,27 +62,80 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
   return dir
 }
 
-function host({ remoteHost }: DownloadOptions): { remoteHost?: string } {
+/** @returns the folder of a model that was downloaded before; undefined otherwise. Asks no hub. */
+export async function downloadedModel(
+  options: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'dataDir'>,
+): Promise<string | undefined> {
+  const { dir, note } = placeOf(options)
+  return (await readable(note)) ? dir : undefined
+}
+
+/** The note says that all files of this dtype are there. */
+function placeOf({
+  id,
+  revision,
+  dtype,
+  dataDir,
+}: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'dataDir'>) {
+  const cacheDir = resolve(dataDir, 'models')
+  const dir = join(cacheDir, id, revision)
+  return { cacheDir, dir, note: join(dir, `complete-${dtype}.json`) }
+}
+
+class DownloadFailed extends Error {
+  override readonly name = 'DownloadFailed'
+  readonly removed: boolean
+  constructor(message: string, removed: boolean) {
+    super(message)
+    this.removed = removed
+  }
+}
+
+/** What they say is not so any more, of no dtype: settings and tokenizer are shared. */
+async function removeNotes(dir: string): Promise<void> {
+  const notes = (await readdir(dir)).filter((name) => /^complete-.*\.json$/.test(name))
+  for (const name of notes) await rm(join(dir, name), { force: true })
+}
+
+function host({ remoteHost }: Pick<DownloadOptions, 'remoteHost'>): { remoteHost?: string } {
   return remoteHost === undefined ? {} : { remoteHost }
 }
 
+/**
+ * @param revision a branch or tag
+ * @returns the commit that it is now, 40 hexadecimal digits; undefined where the hub does not say
+ * @throws Error that says why the hub could not be asked
+ */
+export async function resolveRevision(
+  options: Pick<DownloadOptions, 'id' | 'revision' | 'remoteHost' | 'stallMs'>,
+): Promise<string | undefined> {
+  const { id, revision } = options
+  if (!hubId.test(id)) throw new Error(`'${id}' is not a hub id`)
+  const { commit } = await runChild({ type: 'resolve', id, revision, ...host(options) }, 'resolved', options)
+  return commit !== null && pinnedRevision.test(commit) ? commit : undefined
+}
+
 /** In a child of its own: the library stays out of the worker's memory, and a stuck transfer can be ended. */
-async function runDownload(order: ToDownload, { on, stallMs = 60_000 }: DownloadOptions): Promise<string[]> {
+async function runChild<Last extends FromDownload['type']>(
+  order: ToDownload,
+  last: Last,
+  { on, stallMs = 60_000 }: Pick<DownloadOptions, 'on' | 'stallMs'>,
+): Promise<Extract<FromDownload, { type: Last }>> {
   const entry = createRequire(import.meta.url).resolve('@millrace/model/download')
   const child = fork(entry, [], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: childEnvironment(),
     execArgv: [],
   })
-  const failed = (why: string) =>
-    new Error(`The model ${order.id} at ${order.revision} cannot be downloaded: ${why}`)
+  const failed = (why: string, removed = false) =>
+    new DownloadFailed(`The model ${order.id} at ${order.revision} cannot be downloaded: ${why}`, removed)
   let output = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     output = (output + text).slice(-2000)
   })
   let stalled: NodeJS.Timeout | undefined
   try {
-    return await new Promise<string[]>((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const watch = () => {
         clearTimeout(stalled)
         stalled = setTimeout(() => reject(failed(`nothing arrived for ${stallMs} ms`)), stallMs)
@@ -88,9 +145,10 @@ async function runDownload(order: ToDownload, { on, stallMs = 60_000 }: Download
       child.on('exit', (code, signal) => reject(failed(`it ended with ${signal ?? code}. ${output}`.trim())))
       child.on('message', (message: FromDownload) => {
         watch()
-        if (message.type === 'done') resolve(message.files)
-        if (message.type === 'failed') reject(failed(message.message))
-        if (message.type === 'fetched') on?.({ type: 'download', file: message.file, bytes: message.bytes })
+        if (isOf(message, last)) resolve(message)
+        else if (message.type === 'failed') reject(failed(message.message, message.removed))
+        else if (message.type === 'fetched')
+          on?.({ type: 'download', file: message.file, bytes: message.bytes })
       })
       child.send(order, () => {})
     })
@@ -98,6 +156,13 @@ async function runDownload(order: ToDownload, { on, stallMs = 60_000 }: Download
     clearTimeout(stalled)
     child.kill('SIGKILL')
   }
+}
+
+function isOf<Type extends FromDownload['type']>(
+  message: FromDownload,
+  type: Type,
+): message is Extract<FromDownload, { type: Type }> {
+  return message.type === type
 }
 
 async function readable(file: string): Promise<boolean> {

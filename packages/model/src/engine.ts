@@ -4,7 +4,7 @@
  *
  * An engine module exports `createEngine: CreateEngine`. Every engine passes engine-conformance.ts.
  */
-import type { Params, Task } from '@millrace/contracts'
+import type { Device, Params, Task } from '@millrace/contracts'
 import type { Activation } from './activation.js'
 
 /** One sequence of token ids, special tokens included. */
@@ -68,7 +68,9 @@ export interface EngineSpec {
   readonly task: Task
   readonly output: OutputRule
   readonly padTokenId: number
-  /** Intra-op threads. */
+  /** Where the forward pass runs. An engine that cannot run it there fails to load; it never takes another device. */
+  readonly device: Device
+  /** Intra-op threads, on the CPU. */
   readonly threads: number
   /** Meant for one particular engine; the others ignore it. */
   readonly options: Readonly<Record<string, string | number | boolean>>

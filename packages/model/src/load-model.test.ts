@@ -108,6 +108,24 @@ describe('a model that cannot be loaded', () => {
   })
 })
 
+describe('the device', () => {
+  it('reaches the engine, is a fact of the model, and is part of its version', async () => {
+    const cpu = await models.load({ onlyDevice: 'cpu' })
+    const gpu = await models.load({ onlyDevice: 'cuda' }, { device: 'cuda' })
+    expect([cpu.model.facts.device, gpu.model.facts.device]).toEqual(['cpu', 'cuda'])
+    expect(gpu.model.facts.version).not.toBe(cpu.model.facts.version)
+  })
+
+  it('that the engine cannot use ends the start, and no other one is tried', async () => {
+    const on = (event: ModelEvent) => {
+      if (event.type === 'process-ready') throw new Error('it runs on another device')
+    }
+    await expect(models.load({ onlyDevice: 'cpu' }, { device: 'cuda', on })).rejects.toThrow(
+      /^The model 'starter' is to run on 'cuda'.*runs on cpu, not on cuda/,
+    )
+  })
+})
+
 describe('the self-test', () => {
   it('makes a model whose answers depend on company run one item at a time', async () => {
     const { model, events } = await models.load({ companyChanges: true })

@@ -4,31 +4,28 @@
  */
 import { createRequire } from 'node:module'
 import { basename } from 'node:path'
-import type { ModelFacts, Task } from '@millrace/contracts'
+import type { Device, ModelFacts } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
-import { downloadModel } from './download-model.js'
 import type { EncodedItem, EngineSpec } from './engine.js'
 import type { ModelEvent } from './events.js'
-import { findModelFiles } from './model-files.js'
+import type { KnownFiles } from './known-files.js'
 import { ModelProcess } from './model-process.js'
-import { digestFiles, modelVersion } from './model-version.js'
+import { modelVersion } from './model-version.js'
 import type { BatchOutcome } from './open-batch.js'
+import { checkPinned } from './pinned-digest.js'
 import { ProcessPool } from './process-pool.js'
+import { type ModelPlace, readModel } from './read-model.js'
 import { probeDifference, toleratedDifference } from './self-test.js'
 import { type StartOn, startMapped } from './start-mapped.js'
-import { type ModelInput, openTask, type TaskResult } from './tasks/index.js'
+import type { ModelInput, TaskResult } from './tasks/index.js'
 
-export interface LoadModelOptions {
-  readonly alias: string
-  readonly task: Task
-  readonly dtype: string
-  /** A local folder; or else `hub`. */
-  readonly dir?: string | null
-  /** Downloaded into `dataDir` unless it is there. */
-  readonly hub?: { readonly id: string; readonly revision: string } | null
-  readonly dataDir: string
+export interface LoadModelOptions extends ModelPlace {
+  /** What its files must be, checked before anything is run: `sha256:` and 64 digits (see `digestModel`). */
+  readonly digest?: string | null | undefined
   readonly processes: number
-  /** Intra-op threads of each process. */
+  /** Default `cpu`. */
+  readonly device?: Device
+  /** Intra-op threads of each process, on the CPU. */
   readonly threads: number
   readonly batchTimeoutMs: number
   readonly loadTimeoutMs?: number
@@ -50,6 +47,8 @@ export interface LoadedModel {
   readonly slots: number
   /** 1 where company changes answers; no limit otherwise. */
   readonly maxBatchItems: number | undefined
+  /** An item of this task that holds `text`, or where it cannot another one for each `place`: to try the model with. */
+  probe(text: string, place?: number): EncodedItem
   /** What a forward pass needs of an input. @throws MillraceError for what this model cannot take */
   encode(input: ModelInput): EncodedItem
   /**
@@ -65,15 +64,19 @@ export interface LoadedModel {
   close(options?: { force?: boolean; limitMs?: number }): Promise<void>
 }
 
-/** @throws Error that says what is missing, broken or refused; nothing is left running then */
+/**
+ * @throws ModelDigestError where the files are not those that are pinned
+ * @throws Error that says what is missing, broken or refused; nothing is left running then
+ */
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
   const on = safely(options.on)
-  const { dir, source, revision } = await locate(options, on)
-  const files = await findModelFiles(dir, options.dtype, {
+  const device = options.device ?? 'cpu'
+  const { dir, source, revision, task, files } = await readModel(options, {
     onnx: options.engineModule === undefined,
-    task: options.task,
+    on,
   })
-  const task = await openTask(dir, options.task)
+  const { alias, dtype, digest: pinned, dataDir } = options
+  if (pinned != null) await checkPinned({ alias, dir, dtype, pinned, files: files.digests, dataDir })
   const { tokenizer, output, maxTokens = tokenizer?.maxTokens ?? 1 } = task
   const engineModule = options.engineModule ?? builtInEngine(task.engine)
   const spec: EngineSpec = {
@@ -82,24 +85,32 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     task: options.task,
     output,
     padTokenId: tokenizer?.padTokenId ?? 0,
+    device,
     threads: options.threads,
     options: options.engineOptions ?? {},
   }
   const { batchTimeoutMs, loadTimeoutMs = 120_000 } = options
-  const digests = await digestFiles(dir, [...new Set([...files, ...task.files])])
-  const start: StartOn = (wanted, signal) =>
-    ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
-  // Another's engine may have no file that could be mapped.
-  const mapped = options.mappedWeights === true && options.engineModule === undefined
-  const preparing = { engineModule, spec, files: digests, dataDir: options.dataDir, limitMs: loadTimeoutMs }
+  const start: StartOn = (wanted, signal) => {
+    const started = () =>
+      ModelProcess.start({ engineModule, spec: wanted, loadTimeoutMs, batchTimeoutMs }, signal)
+    // The prepared file is a copy under the digests of what it was made of.
+    return wanted.prepared === undefined ? startUnchanged(files, started) : started()
+  }
+  // Another's engine may have no file that could be mapped, and weights on a GPU are in its own memory.
+  const mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
+  const preparing = { engineModule, spec, files, dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
     startAttempts: 3,
     backoffMs: (attempt) => Math.min(1000, 10 * 2 ** attempt),
     start: mapped ? await startMapped(preparing, start, on) : (signal) => start(spec, signal),
     on,
+  }).catch((error: unknown) => {
+    throw device === 'cpu' ? error : new Error(deviceRefusal(options.alias, device, error), { cause: error })
   })
   try {
+    // Tokenizer and settings, too, were read of what was digested.
+    await files.assertUnchanged()
     if (task.oneAtATime) pool.limitItems(1)
     const difference = await probeDifference(pool, task)
     const changed = difference > toleratedDifference
@@ -116,11 +127,13 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
         source,
         revision,
         dtype: options.dtype,
+        device,
         output,
         engine: basename(engineModule).replace(/\.[a-z]+$/, ''),
-        files: digests,
+        files: files.digests,
       }),
       dtype: options.dtype,
+      device,
       max_tokens: maxTokens,
       batching: { mode, probe_difference: difference },
     }
@@ -129,6 +142,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       tokenizer,
       slots: pool.slots,
       maxBatchItems: mode === 'one_at_a_time' ? 1 : undefined,
+      probe: (text, place = 0) => task.encode(task.probe(text, place)),
       encode: (input) => task.encode(input),
       runBatch: (batch) => pool.run(batch),
       resultOf: (output, item, input) => loaded.resultOf(output, item, input),
@@ -146,16 +160,16 @@ export function builtInEngine(name: string): string {
   return createRequire(import.meta.url).resolve(`@millrace/model/engines/${name}`)
 }
 
-async function locate(
-  { alias, dir, hub, dataDir, dtype, task }: LoadModelOptions,
-  on: (event: ModelEvent) => void,
-): Promise<{ dir: string; source: string; revision: string }> {
-  if (dir != null) return { dir, source: 'local', revision: '' }
-  if (hub == null) throw new Error(`The model '${alias}' names neither a folder nor a hub id`)
-  return {
-    dir: await downloadModel({ ...hub, dtype, task, dataDir, on }),
-    source: hub.id,
-    revision: hub.revision,
+/** What a process has loaded is what was digested: looked at before, to say why not, and after, to be sure. */
+async function startUnchanged(files: KnownFiles, start: () => Promise<ModelProcess>): Promise<ModelProcess> {
+  await files.assertUnchanged()
+  const process = await start()
+  try {
+    await files.assertUnchanged()
+    return process
+  } catch (error) {
+    process.kill()
+    throw error
   }
 }
 
@@ -164,6 +178,11 @@ function refusal(alias: string, difference: number): string {
     `The model '${alias}' gives a text another result in a batch than alone (difference ${difference}); ` +
     'strict batching refuses it. Use another dtype, or allow it to run one item at a time.'
   )
+}
+
+function deviceRefusal(alias: string, device: Device, cause: unknown): string {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return `The model '${alias}' is to run on '${device}' (\`device\` in millrace.json, or MODEL_DEVICE). ${why}`
 }
 
 /** A listener that throws must not disturb the model. */

@@ -119,6 +119,7 @@ describe('the model version', () => {
     source: 'local',
     revision: '',
     dtype: 'q8',
+    device: 'cpu',
     output: { kind: 'pooled', pooling: { mode: 'mean', normalize: true } },
     engine: 'transformers-embedding',
     files: new Map([
@@ -145,6 +146,7 @@ describe('the model version', () => {
     ['source', { source: 'owner/name' }],
     ['revision', { revision: 'f'.repeat(40) }],
     ['dtype', { dtype: 'fp32' }],
+    ['device', { device: 'cuda' }],
     ['pooling', { output: { kind: 'pooled', pooling: { mode: 'cls', normalize: true } } }],
     ['normalising', { output: { kind: 'pooled', pooling: { mode: 'mean', normalize: false } } }],
     ['scores instead of pooling', { output: { kind: 'scores', activation: 'softmax' } }],

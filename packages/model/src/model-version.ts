@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import type { Device } from '@millrace/contracts'
 import type { OutputRule } from './engine.js'
 
 /** Counts up when the same files begin to give other answers: pooling, tokenizing or the engine changed. */
@@ -14,6 +15,12 @@ export interface VersionParts {
   /** Pinned hub revision, or empty. */
   readonly revision: string
   readonly dtype: string
+  /**
+   * Another device has other kernels: fp16 is computed in fp16 there and in fp32 on the CPU, CUDA multiplies fp32 by
+   * TensorFloat-32 (10 bits), which changes answers by about 1e-3, and one cache must not hold both. Machines
+   * with the same device share answers: these differ by rounding alone.
+   */
+  readonly device: Device
   readonly output: OutputRule
   /** Name of the engine module. */
   readonly engine: string
@@ -22,7 +29,15 @@ export interface VersionParts {
 }
 
 /** @returns 64 hexadecimal digits */
-export function modelVersion({ source, revision, dtype, output, engine, files }: VersionParts): string {
+export function modelVersion({
+  source,
+  revision,
+  dtype,
+  device,
+  output,
+  engine,
+  files,
+}: VersionParts): string {
   const canonical = JSON.stringify([
     scheme,
     source,
@@ -30,6 +45,8 @@ export function modelVersion({ source, revision, dtype, output, engine, files }:
     dtype,
     wordsOf(output),
     engine,
+    // The CPU goes unnamed, as it always did.
+    ...(device === 'cpu' ? [] : [device]),
     [...files].sort(([a], [b]) => (a < b ? -1 : 1)),
   ])
   return createHash('sha256').update(canonical).digest('hex')

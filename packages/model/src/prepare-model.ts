@@ -11,6 +11,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { childEnvironment } from './child-environment.js'
 import type { EngineSpec } from './engine.js'
 import { graphOptimization } from './engines/transformers-session.js'
+import type { KnownFiles } from './known-files.js'
 import { oneWriter } from './one-writer.js'
 import { type FromPrepare, noteFile, type PreparedNote, type ToPrepare } from './prepare-messages.js'
 import { cpuTraits, preparedKey, runtimeVersion } from './prepared-key.js'
@@ -18,8 +19,8 @@ import { cpuTraits, preparedKey, runtimeVersion } from './prepared-key.js'
 export interface PrepareModelOptions {
   readonly engineModule: string
   readonly spec: EngineSpec
-  /** SHA-256 of each file of the model. */
-  readonly files: ReadonlyMap<string, string>
+  /** Of the model. */
+  readonly files: Pick<KnownFiles, 'digests' | 'assertUnchanged'>
   readonly dataDir: string
   /** Of preparing, and of waiting for another who prepares. */
   readonly limitMs: number
@@ -40,7 +41,7 @@ export interface PreparedModel {
 export async function prepareModel(options: PrepareModelOptions): Promise<PreparedModel> {
   const { engineModule, spec, files, dataDir, limitMs } = options
   const key = preparedKey({
-    files,
+    files: files.digests,
     dtype: spec.dtype,
     engine: basename(engineModule),
     runtime: await runtimeVersion(),
@@ -58,7 +59,7 @@ export async function prepareModel(options: PrepareModelOptions): Promise<Prepar
     waitMs: limitMs,
     done: async () => (await readPrepared(dir)) !== undefined,
     work: async () => {
-      await write(dir, { engineModule, spec }, limitMs)
+      await write(dir, { engineModule, spec }, limitMs, files)
       written = true
     },
   })
@@ -67,12 +68,19 @@ export async function prepareModel(options: PrepareModelOptions): Promise<Prepar
   return { ...prepared, found: !written }
 }
 
-async function write(dir: string, order: Omit<ToPrepare, 'into'>, limitMs: number): Promise<void> {
+async function write(
+  dir: string,
+  order: Omit<ToPrepare, 'into'>,
+  limitMs: number,
+  files: PrepareModelOptions['files'],
+): Promise<void> {
   const into = `${dir}.${randomUUID()}.tmp`
   try {
     await removeAbandoned(dir)
     await mkdir(into)
     await runChild({ ...order, into }, limitMs)
+    // Its name says which files it was made of.
+    await files.assertUnchanged()
     // Looked at once more: a writer whose lock was taken away while it stood still may be done now.
     if ((await readPrepared(dir)) !== undefined) return
     await rm(dir, { recursive: true, force: true })

@@ -2,7 +2,8 @@
  * One way to open a Redis connection: bounded retries, bounded waits, typed events for coming and going. Knows
  * nothing of what is stored.
  */
-import { Redis, type RedisOptions } from 'ioredis'
+import type { Redis, RedisOptions } from 'ioredis'
+import { TurnWritesRedis } from './turn-writes.js'
 
 /** Which of the two instances: the words of the logs. */
 export type RedisRole = 'queue' | 'cache'
@@ -17,8 +18,6 @@ export interface OpenRedisOptions {
   role: RedisRole
   /** Fail at once while Redis is away (gateway, cache) instead of queueing commands until it is back. */
   failFast: boolean
-  /** Coalesces the commands of one tick. Never on a connection that BullMQ uses. */
-  autoPipelining?: boolean
   /** Longest wait for one answer. Absent: no limit (blocking reads, pub/sub). */
   commandTimeoutMs?: number
   on?: ((event: RedisEvent) => void) | undefined
@@ -41,14 +40,13 @@ export function redisOptions(
     retryStrategy: retryDelayMs,
     enableOfflineQueue: !options.failFast,
     maxRetriesPerRequest: options.failFast ? 1 : null,
-    enableAutoPipelining: options.autoPipelining ?? false,
     ...(options.commandTimeoutMs === undefined ? {} : { commandTimeout: options.commandTimeoutMs }),
   }
 }
 
 /** Opens a connection and does not wait for it. An away Redis is an event, once per outage, and never an exception. */
 export function openRedis(options: OpenRedisOptions): Redis {
-  const redis = new Redis(options.url, redisOptions(options))
+  const redis = new TurnWritesRedis(options.url, redisOptions(options))
   let away = false
   redis.on('error', (error: Error) => {
     if (away) return

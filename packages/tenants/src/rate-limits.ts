@@ -52,7 +52,6 @@ export class RateLimits {
       url: options.url,
       role: 'cache',
       failFast: true,
-      autoPipelining: true,
       commandTimeoutMs,
       on: options.on,
     })

@@ -19,6 +19,8 @@ export interface FleetOptions {
   /** More settings for every process. */
   env?: Record<string, string>
   cacheMaxmemory?: string
+  /** Another main module in place of the worker's own. */
+  workerEntry?: string
 }
 
 /** One gateway, worker or courier. */
@@ -68,7 +70,8 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   }
   const started = { gateway: 0, worker: 0, courier: 0 }
   const start = async (app: keyof typeof started, list: FleetProcess[], env: Record<string, string> = {}) => {
-    const entry = join(options.root, 'apps', app, 'dist', 'main.js')
+    const own = join(options.root, 'apps', app, 'dist', 'main.js')
+    const entry = app === 'worker' ? (options.workerEntry ?? own) : own
     started[app] += 1
     const process = await startProcess(`${app}-${started[app]}`, entry, { ...settings, ...env })
     list.push(process)

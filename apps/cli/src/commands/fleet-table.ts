@@ -28,6 +28,7 @@ export function fleetTable(
     'NUMBERS',
     'TOKENS',
     'BATCHES',
+    'TOKENS/S',
   ]
   const rows = models.map((model) => {
     const { facts } = model
@@ -41,10 +42,66 @@ export function fleetTable(
       numberWords(facts ? numbersPerItem(facts) : undefined),
       numberWords(facts?.max_tokens),
       facts?.batching.mode.replaceAll('_', ' ') ?? '-',
+      numberWords(model.tokens_per_s ?? undefined),
     ]
   })
   const [head = '', ...lines] = aligned([header, ...rows])
-  return [healthWords(readiness, paint), '', paint.bold(head), ...lines]
+  const warnings = models.flatMap((model) => versionsWords(model) ?? []).map((words) => paint.yellow(words))
+  return [
+    healthWords(readiness, paint),
+    '',
+    paint.bold(head),
+    ...lines,
+    ...(warnings.length > 0 ? ['', ...warnings] : []),
+  ]
+}
+
+/** A line for each worker of each model. */
+export function workerTable(models: readonly Partial<Model>[], paint: Paint = plainPaint): string[] {
+  const header = [
+    'WORKER',
+    'MODEL',
+    'VERSION',
+    'DTYPE',
+    'BATCHES',
+    'AREA',
+    'ITEMS',
+    'PROCESSES',
+    'THREADS',
+    'TOKENS/S',
+    'SINCE',
+  ]
+  const rows = models.flatMap(({ id: model = '', served_by = [] }) =>
+    served_by.map(({ id, version, dtype, batching, processes, threads, tokens_per_s, started_at }) => [
+      id,
+      model,
+      shortVersion(version),
+      dtype,
+      batching.mode.replaceAll('_', ' '),
+      numberWords(batching.tokens),
+      numberWords(batching.items),
+      numberWords(processes),
+      numberWords(threads),
+      numberWords(tokens_per_s ?? undefined),
+      started_at,
+    ]),
+  )
+  const [head = '', ...lines] = aligned([header, ...rows])
+  return ['', paint.bold(head), ...lines]
+}
+
+/** Where workers disagree. */
+function versionsWords({ id, versions = [] }: Partial<Model>): string | undefined {
+  if (versions.length < 2) return undefined
+  const each = versions.map(
+    ({ version, workers }) =>
+      `${shortVersion(version)} on ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
+  )
+  return `${id} runs at ${versions.length} versions: ${each.join(', ')}`
+}
+
+function shortVersion(version: string): string {
+  return version.slice(0, 12)
 }
 
 /** Of an embedding, or one for each label, or the score, or those of all candidates; undefined where they vary. */

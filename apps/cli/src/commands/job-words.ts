@@ -29,7 +29,9 @@ export function outputLines(job: Job): string[] {
 }
 
 function waitingWords({ queue }: Job): string {
-  if (queue === null || queue.eta_ms === null) return ''
+  if (queue === null) return ''
+  if (queue.workers === 0) return 'no worker serves its model now'
+  if (queue.eta_ms === null) return ''
   return `about ${(queue.eta_ms / 1000).toFixed(1)} s to go`
 }
 

@@ -25,7 +25,18 @@ async function millrace(...args: string[]) {
   return { code, ...said }
 }
 
-const names = ['up', 'prepare', 'status', 'run', 'submit', 'wait', 'cancel', 'keys', 'webhook-secrets']
+const names = [
+  'up',
+  'models',
+  'prepare',
+  'status',
+  'run',
+  'submit',
+  'wait',
+  'cancel',
+  'keys',
+  'webhook-secrets',
+]
 
 test('the help names every command', async () => {
   const { code, out } = await millrace('--help')

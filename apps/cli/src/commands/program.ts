@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { cancelCommand } from './cancel.js'
 import { keysCommand } from './keys.js'
+import { modelsCommand } from './models.js'
 import { prepareCommand } from './prepare.js'
 import { runCommand } from './run.js'
 import { statusCommand } from './status.js'
@@ -17,6 +18,7 @@ export function millraceProgram(): Command {
   )
   const commands = [
     upCommand(),
+    modelsCommand(),
     prepareCommand(),
     statusCommand(),
     runCommand(),

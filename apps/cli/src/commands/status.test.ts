@@ -25,19 +25,50 @@ const facts = {
 
 describe('status', () => {
   test('shows health, and a line for each model, loaded or not', async () => {
-    gateway.models.push({ id: 'a-longer-name', task: 'feature-extraction', workers: 1, facts })
+    const model = { id: 'a-longer-name', task: 'feature-extraction', workers: 1, facts }
+    gateway.models.push({ ...model, tokens_per_s: 10_400 })
     const { code, out } = await run()
     expect(code).toBe(0)
     expect(out).toBe(
       [
         'ready   queue Redis up   cache Redis up',
         '',
-        'MODEL          WORKERS  TASK                DTYPE  NUMBERS  TOKENS  BATCHES',
-        'm              2        feature-extraction  -      -        -       -',
-        'a-longer-name  1        feature-extraction  q8     384      256     one at a time',
+        'MODEL          WORKERS  TASK                DTYPE  NUMBERS  TOKENS  BATCHES        TOKENS/S',
+        'm              2        feature-extraction  -      -        -       -              -',
+        'a-longer-name  1        feature-extraction  q8     384      256     one at a time  10,400',
         '',
       ].join('\n'),
     )
+  })
+
+  test('shows each worker where it is asked to, and says where their versions differ', async () => {
+    const serving = (id: string, version: string, tokens_per_s: number | null) => ({
+      id,
+      started_at: '2026-03-01T11:40:00.000Z',
+      version: version.repeat(64),
+      dtype: 'q8',
+      batching: { mode: 'batched', tokens: 256, items: 32, timeout_ms: 30_000 },
+      processes: 1,
+      threads: 2,
+      tokens_per_s,
+    })
+    const versions = [
+      { version: 'a'.repeat(64), workers: 2 },
+      { version: 'b'.repeat(64), workers: 1 },
+    ]
+    const served_by = [serving('w-1', 'a', 5300), serving('w-2', 'b', null)]
+    gateway.models[0] = { id: 'm', task: 't', workers: 3, facts: null, versions, served_by }
+    const { out } = await run('--workers')
+    expect(out.split('\n').slice(4)).toEqual([
+      '',
+      'm runs at 2 versions: aaaaaaaaaaaa on 2 workers, bbbbbbbbbbbb on 1 worker',
+      '',
+      'WORKER  MODEL  VERSION       DTYPE  BATCHES  AREA  ITEMS  PROCESSES  THREADS  TOKENS/S  SINCE',
+      'w-1     m      aaaaaaaaaaaa  q8     batched  256   32     1          2        5,300     2026-03-01T11:40:00.000Z',
+      'w-2     m      bbbbbbbbbbbb  q8     batched  256   32     1          2        -         2026-03-01T11:40:00.000Z',
+      '',
+    ])
+    expect((await run()).out).not.toContain('WORKER ')
   })
 
   test('shows whatever numbers a gateway says of the queues', async () => {

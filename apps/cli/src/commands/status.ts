@@ -1,19 +1,20 @@
 /** `millrace status`: what the fleet serves and how busy it is; at a terminal drawn again until Ctrl-C. */
 import type { Millrace } from '@millrace/client'
 import { Command } from 'commander'
-import { plainPaint, terminalPaint } from '../paint.js'
+import { type Paint, plainPaint, terminalPaint } from '../paint.js'
 import { pause } from '../pause.js'
 import { seconds } from './arguments.js'
 import { type CommandIo, processIo, write } from './command-io.js'
 import { type ConnectionOptions, clientOf, withConnection } from './connection.js'
 import { CommandFailure, exitCode } from './exit-code.js'
 import { wordsOf } from './fault-words.js'
-import { fleetTable, type ModelWithQueue, type Readiness } from './fleet-table.js'
+import { fleetTable, type ModelWithQueue, type Readiness, workerTable } from './fleet-table.js'
 import { interruptible } from './interruptible.js'
 
 interface StatusCommandOptions extends ConnectionOptions {
   readonly once?: boolean
   readonly json?: boolean
+  readonly workers?: boolean
   readonly interval: number
 }
 
@@ -29,6 +30,7 @@ const retryForS = 1
 export function statusCommand(io: CommandIo = processIo): Command {
   const command = new Command('status')
     .description('Show the models, their workers and queues; at a terminal, live until Ctrl-C.')
+    .option('--workers', 'show each worker too: version, limits, speed')
     .option('--once', 'show it once')
     .option('--json', 'write it once, as JSON')
     .option('--interval <seconds>', 'how often to look', seconds(0.1, 3600), 2)
@@ -40,6 +42,7 @@ Exits with 1 when the gateway is not ready, or cannot be reached.
 Examples:
   $ millrace status
   $ millrace status --url https://embed.example.com --once
+  $ millrace status --once --workers
   $ millrace status --json | jq '.models[] | {id, workers}'`,
     )
     .action((options: StatusCommandOptions) =>
@@ -55,13 +58,22 @@ Examples:
 async function status(options: StatusCommandOptions, io: CommandIo, signal: AbortSignal): Promise<void> {
   const client = clientOf(options, retryForS)
   if (!options.once && !options.json && io.stdout.isTTY === true) {
-    await watch(() => look(client, options, signal), options.interval * 1000, io, signal)
+    const picture = async (paint: Paint) => pictureOf(await look(client, options, signal), options, paint)
+    await watch(picture, options.interval * 1000, io, signal)
     return
   }
   const state = await look(client, options, signal)
-  const text = options.json ? JSON.stringify(state) : fleetTable(state.models, state.readiness).join('\n')
+  const text = options.json ? JSON.stringify(state) : pictureOf(state, options, plainPaint).join('\n')
   await write(io.stdout, `${text}\n`)
   if (!state.readiness.ready) throw new CommandFailure('', exitCode.failed)
+}
+
+function pictureOf(
+  { models, readiness }: FleetState,
+  { workers }: StatusCommandOptions,
+  paint: Paint,
+): string[] {
+  return [...fleetTable(models, readiness, paint), ...(workers ? workerTable(models, paint) : [])]
 }
 
 async function look(
@@ -94,7 +106,7 @@ function flag(value: unknown): boolean | undefined {
 
 /** Draws over the last picture, until the signal aborts. @throws its reason */
 async function watch(
-  look: () => Promise<FleetState>,
+  picture: (paint: Paint) => Promise<string[]>,
   intervalMs: number,
   { stdout }: CommandIo,
   signal: AbortSignal,
@@ -103,10 +115,7 @@ async function watch(
     'hasColors' in stdout && (stdout as NodeJS.WriteStream).hasColors() ? terminalPaint : plainPaint
   let drawn = 0
   while (!signal.aborted) {
-    const lines = await look().then(
-      ({ models, readiness }) => fleetTable(models, readiness, paint),
-      (error: unknown) => [paint.red(wordsOf(error))],
-    )
+    const lines = await picture(paint).catch((error: unknown) => [paint.red(wordsOf(error))])
     if (signal.aborted) break
     lines.push('', paint.dim(`every ${intervalMs / 1000} s; Ctrl-C ends it`))
     const up = drawn > 0 ? `\x1b[${drawn}A` : ''

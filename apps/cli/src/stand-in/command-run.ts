@@ -40,7 +40,7 @@ export function commandRun(options: { stdin?: string | Readable; terminal?: bool
     out: () => written.out,
     err: () => written.err,
     async end(command, args) {
-      command.exitOverride().configureOutput({ writeOut: () => {}, writeErr: () => {} })
+      throwFaults(command)
       try {
         await command.parseAsync(args, { from: 'user' })
         return { code: 0, words: '' }
@@ -49,4 +49,10 @@ export function commandRun(options: { stdin?: string | Readable; terminal?: bool
       }
     },
   }
+}
+
+/** In every command, also one in a command; silently. */
+function throwFaults(command: Command): void {
+  command.exitOverride().configureOutput({ writeOut: () => {}, writeErr: () => {} })
+  command.commands.forEach(throwFaults)
 }

@@ -12,7 +12,6 @@ export function mediaContext(config: Config, stopping: AbortSignal): MediaContex
   })
   return {
     limits: {
-      maxItems: config.MAX_ITEMS,
       maxBytes: { image: config.MAX_IMAGE_BYTES, audio: config.MAX_AUDIO_BYTES },
       maxPixels: config.MAX_IMAGE_PIXELS,
       jobBytes: config.JOB_MEDIA_BYTES,

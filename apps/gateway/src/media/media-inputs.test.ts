@@ -15,7 +15,7 @@ const dataUrl = (bytes: Buffer, type = 'image/png') => `data:${type};base64,${by
 const fetched = new Map<string, FetchOutcome>()
 const asked: string[] = []
 const context: MediaContext = {
-  limits: { maxItems: 8, maxBytes: { image: 20_000, audio: 30_000 }, maxPixels: 10_000, jobBytes: 40_000 },
+  limits: { maxBytes: { image: 20_000, audio: 30_000 }, maxPixels: 10_000, jobBytes: 40_000 },
   fetch: async (url) => {
     asked.push(url)
     return fetched.get(url) ?? { kind: 'failed', error: 'status 404' }
@@ -27,6 +27,7 @@ const images = (...sources: string[]) =>
     'image',
     sources.length === 1,
     new Map([['upload:1', png]]),
+    8,
     context,
   )
 const faultOf = (image: string) =>
@@ -125,7 +126,7 @@ it('all files of a job together have a limit, and so has their number', async ()
   const large = (n: number) => dataUrl(Buffer.concat([png, Buffer.alloc(15_000, n)]))
   await expect(images(large(1), large(2), large(3))).rejects.toMatchObject({ code: 'input_too_large' })
   await expect(images(...Array(9).fill(dataUrl(png)))).rejects.toMatchObject({ code: 'too_many_items' })
-  await expect(mediaInputs([], 'image', false, new Map(), context)).rejects.toMatchObject({
+  await expect(mediaInputs([], 'image', false, new Map(), 8, context)).rejects.toMatchObject({
     code: 'empty_input',
   })
 })

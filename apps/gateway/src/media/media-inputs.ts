@@ -17,7 +17,6 @@ import { pixelsOf } from './image-size.js'
 import { sniff, typesOf } from './sniff.js'
 
 export interface MediaLimits {
-  maxItems: number
   maxBytes: Readonly<Record<MediaKind, number>>
   maxPixels: number
   /** Of all files of a job together. */
@@ -35,6 +34,7 @@ const base64Form = /^[A-Za-z0-9+/]*={0,2}$/
 
 /**
  * @param given each of the form of `kind`
+ * @param maxItems of the model
  * @param uploads files that came beside the body, by what stands for them in it
  * @throws MillraceError empty_input, too_many_items, invalid_input, unsupported_media, input_too_large, url_refused,
  * fetch_failed
@@ -44,9 +44,9 @@ export async function mediaInputs(
   kind: MediaKind,
   single: boolean,
   uploads: ReadonlyMap<string, Buffer>,
+  maxItems: number,
   context: MediaContext,
 ): Promise<JobInputs> {
-  const { maxItems } = context.limits
   if (given.length === 0) throw faultOf({ path: 'inputs', code: 'empty_input', detail: 'give at least one' })
   if (given.length > maxItems) {
     const detail = `${given.length} items; a job holds at most ${maxItems}`

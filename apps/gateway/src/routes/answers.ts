@@ -82,6 +82,7 @@ export const waitedForFaults = [
   'inference_failed',
   'inference_timeout',
   'queue_memory',
+  'no_worker',
   'queue_unavailable',
   'result_rebuilding',
   'shutting_down',

@@ -51,7 +51,7 @@ export function classify(context: GatewayContext) {
     }
     await checkItems(
       { count: inputs.length, item, path: fieldOf(body), truncate, tokenizer: tokenizers.get(model.alias) },
-      { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS },
+      model.limits,
     )
     const promptTokens = (await counts.get(model.alias)?.total(inputs)) ?? 0
     await chargeTokens(c, context.limits, promptTokens)

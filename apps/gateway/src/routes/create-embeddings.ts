@@ -46,8 +46,7 @@ export function createEmbeddings(context: GatewayContext) {
     const model = modelOf(config, body.model, 'feature-extraction')
     const asked = body.dimensions ?? undefined
     if (asked !== undefined) refuseOtherDimensions(asked, await fleet.factsOf(model.alias))
-    const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
-    const { inputs, single } = await embeddingsInputs(body.input, tokenizers.get(model.alias), limits)
+    const { inputs, single } = await embeddingsInputs(body.input, tokenizers.get(model.alias), model.limits)
     const promptTokens = (await counts.get(model.alias)?.total(inputs)) ?? 0
     await chargeTokens(c, context.limits, promptTokens)
     const encoding = body.encoding_format ?? 'float'

@@ -28,7 +28,7 @@ export const queuedJob: Job = {
   expires_at: '2026-03-01T13:10:00.000Z',
   error: null,
   progress: { done: 0, total: 2 },
-  queue: { position: 12, eta_ms: 340 },
+  queue: { position: 12, eta_ms: 340, workers: 2 },
   metrics: {
     queue_ms: null,
     tokenize_ms: null,
@@ -206,6 +206,15 @@ export const exampleEvent = {
   data: JSON.stringify(succeededJob),
 }
 
+const exampleVersion = 'b0a1c2d3e4f5'
+const served = {
+  version: exampleVersion,
+  dtype: 'q8',
+  batching: { mode: 'batched' as const, tokens: 256, items: 32, timeout_ms: 30_000 },
+  processes: 1,
+  threads: 1,
+}
+
 const model: Model = {
   id: exampleModel,
   object: 'model',
@@ -213,14 +222,25 @@ const model: Model = {
   owned_by: 'local',
   task: 'feature-extraction',
   workers: 2,
+  versions: [{ version: exampleVersion, workers: 2 }],
+  tokens_per_s: 10_400,
+  served_by: [
+    { id: 'mill-1-4711-x7f2', started_at: '2026-03-01T11:40:00.000Z', ...served, tokens_per_s: 5300 },
+    { id: 'mill-2-4702-b1k9', started_at: '2026-03-01T11:40:02.000Z', ...served, tokens_per_s: 5100 },
+  ],
   queue: { waiting: 12, chunks_per_s: 35 },
   facts: {
-    version: 'b0a1c2d3e4f5',
+    version: exampleVersion,
     task: 'feature-extraction',
     dtype: 'q8',
+    device: 'cpu',
     dimensions: 384,
     max_tokens: 256,
-    batching: { mode: 'one_at_a_time', probe_difference: 0.0123 },
+    batching: {
+      mode: 'batched',
+      probe_difference: 0.0000021,
+      policy: { max_padded_tokens: 256, max_items: 32, found: 'usual', tokens_per_s: null },
+    },
   },
 }
 export const modelList = { object: 'list', data: [model] }

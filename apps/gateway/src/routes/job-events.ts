@@ -5,7 +5,7 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { createRoute } from '@hono/zod-openapi'
 import { isTerminal, type JobEvent, MillraceError } from '@millrace/contracts'
-import { knownJobText } from '@millrace/job-view'
+import { knownJobText, queueState } from '@millrace/job-view'
 import { type KnownJob, type StoredEvent, type StoredJob, watchEvents } from '@millrace/jobs'
 import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
@@ -162,8 +162,7 @@ function itemsOf(job: StoredJob, slots: number): number {
 }
 
 function queuedText(job: StoredJob, { fleet }: GatewayContext): string {
-  const { waiting, chunksPerS } = fleet.model(job.model)
-  const position = job.status === 'queued' ? waiting : null
-  const eta = position !== null && chunksPerS > 0 ? Math.round((position * 1000) / chunksPerS) : null
-  return JSON.stringify({ position, eta_ms: eta })
+  const queue = queueState(fleet.model(job.model))
+  const waits = job.status === 'queued'
+  return JSON.stringify(waits ? queue : { ...queue, position: null, eta_ms: null })
 }

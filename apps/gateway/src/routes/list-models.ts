@@ -24,6 +24,7 @@ export function listModels({ config, fleet, now }: GatewayContext) {
   return (c: RequestContext): Response => {
     const data = [...config.models.values()].map((model): Model => {
       const { facts, workers, waiting, chunksPerS } = fleet.model(model.alias)
+      const { versions, tokensPerS, servedBy } = fleet.serving(model.alias)
       const owner = model.hub?.id.split('/')[0] ?? 'local'
       return {
         id: model.alias,
@@ -32,6 +33,9 @@ export function listModels({ config, fleet, now }: GatewayContext) {
         owned_by: owner,
         task: model.task,
         workers,
+        versions,
+        tokens_per_s: tokensPerS,
+        served_by: servedBy,
         queue: { waiting, chunks_per_s: chunksPerS },
         facts: facts ?? null,
       }

@@ -46,7 +46,7 @@ export function rerank(context: GatewayContext) {
     const model = modelOf(config, body.model, 'rerank')
     const truncate = body.truncate ?? false
     const { query } = body
-    const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
+    const { limits } = model
     const pathOf = (i: number) => `documents[${i}]`
     const inputOf = (document: RerankDocument) => writePair({ first: query, second: textOf(document) })
     const item = (i: number) => {

@@ -30,6 +30,7 @@ export const retryJobRoute = createRoute({
       'job_gone',
       'queue_full',
       'queue_memory',
+      'no_worker',
       'queue_unavailable',
     ),
   },
@@ -45,7 +46,7 @@ export function retryJob(context: GatewayContext) {
       context,
     )
     if (job.status !== 'failed' && job.status !== 'expired') throw notRetryable(job)
-    admitOrSay(job.model, job.chunks, context.submit)
+    await admitOrSay(job.model, job.chunks, context.submit)
     // After a crash between record and queue the job expires, and can be tried again.
     const outcome = await store.retry(job, now())
     if (outcome.state === 'gone')

@@ -1,12 +1,12 @@
 /** POST /v1/jobs and PUT /v1/jobs/{id}: the journey of submit.ts as HTTP. */
 import { createRoute } from '@hono/zod-openapi'
+import type { Config, ModelConfig } from '@millrace/config'
 import {
   isMediaForm,
   jobSchema,
   type MediaKind,
   type SubmitJob,
   submitJobSchema,
-  type Task,
   taskContracts,
 } from '@millrace/contracts'
 import { knownJobText } from '@millrace/job-view'
@@ -100,6 +100,7 @@ export const submitJobRoute = createRoute({
       'rate_limited',
       'queue_full',
       'queue_memory',
+      'no_worker',
       'queue_unavailable',
     ),
   },
@@ -140,9 +141,14 @@ export function submitJob(context: GatewayContext) {
 
 /** @throws MillraceError unsupported_media_type, and what readMultipart throws */
 async function sentBody(c: RequestContext, { config }: GatewayContext): Promise<UploadedBody> {
-  if (isMultipart(c.req.header('content-type'))) return readMultipart(c.req.raw, config.MAX_ITEMS)
+  if (isMultipart(c.req.header('content-type'))) return readMultipart(c.req.raw, mostItems(config))
   const text = await bodyText(c, 'application/json or, with files, as multipart/form-data')
   return { text, uploads: noUploads }
+}
+
+/** Of any model: which one is asked for stands in the body. */
+function mostItems({ models }: Config): number {
+  return Math.max(...Array.from(models.values(), ({ limits }) => limits.maxItems))
 }
 
 /** @throws MillraceError every fault of the body that can be told before anything is stored */
@@ -157,11 +163,10 @@ async function checkedRequest(
   const model = modelOf(config, body.model)
   const options = submitOptions(body.options, model.task)
   const tokenizer = context.tokenizers.get(body.model)
-  const limits = { maxItems: config.MAX_ITEMS, maxChars: config.MAX_INPUT_CHARS }
   const form = taskContracts[model.task].input
   const { inputs, single, blobs } = isMediaForm(form)
-    ? await filesOf(body, model.task, form, uploads, context)
-    : await jobInputs(body, model.task, tokenizer, limits)
+    ? await filesOf(body, model, form, uploads, context)
+    : await jobInputs(body, model.task, tokenizer, model.limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)
   await chargeInputs(c, inputs, tokenizer, context)
   const tenant = c.get('tenant').name
@@ -186,13 +191,13 @@ async function checkedRequest(
 
 function filesOf(
   body: SubmitJob,
-  task: Task,
+  { task, limits }: ModelConfig,
   form: MediaKind,
   uploads: UploadedBody['uploads'],
   { media }: GatewayContext,
 ): Promise<JobInputs> {
   const { given, single } = givenInputs(body, task)
-  return mediaInputs(given, form, single, uploads, media)
+  return mediaInputs(given, form, single, uploads, limits.maxItems, media)
 }
 
 async function submitOnly(c: RequestContext, request: SubmitRequest, context: GatewayContext) {

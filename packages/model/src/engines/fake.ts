@@ -23,6 +23,8 @@ export interface FakeOptions {
   /** Makes a vector depend on the longest item beside it, as a dynamically quantised model does. */
   companyChanges: boolean
   load: 'throw' | 'crash' | 'hang'
+  /** Loading throws on any other device. */
+  onlyDevice: string
   /** The second load never ends; it writes its process id to `<holdLoadFile>.again`. */
   holdLoadFile: string
   /** Loading throws while this file exists; loading creates it. */
@@ -35,6 +37,9 @@ export const createEngine: CreateEngine = (spec) => {
   return {
     async load() {
       if (options.load === 'throw') throw new Error('the fake engine was told not to load')
+      if (options.onlyDevice !== undefined && options.onlyDevice !== spec.device) {
+        throw new Error(`the fake engine runs on ${options.onlyDevice}, not on ${spec.device}`)
+      }
       if (options.loadOnceFile !== undefined && !createFile(options.loadOnceFile)) {
         throw new Error('the fake engine was told to load once')
       }

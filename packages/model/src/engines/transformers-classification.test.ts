@@ -17,6 +17,7 @@ function fixture(name: string, activation: Activation) {
     task: 'text-classification',
     output: { kind: 'scores', activation },
     padTokenId: 0,
+    device: 'cpu',
     threads: 1,
     options: {},
   }

@@ -10,6 +10,7 @@ const spec: EngineSpec = {
   task: 'feature-extraction',
   output: { kind: 'pooled', pooling: { mode: 'mean', normalize: true } },
   padTokenId: 0,
+  device: 'cpu',
   threads: 1,
   options: {},
 }

@@ -18,6 +18,7 @@ const spec: EngineSpec = {
   task: 'fill-mask',
   output: { kind: 'candidates', maskTokenId, most: 20 },
   padTokenId: 0,
+  device: 'cpu',
   threads: 1,
   options: {},
 }

@@ -12,7 +12,13 @@ const folder = (name: string) =>
 const media = (file: string) => readFileSync(`${folder('media')}/${file}`)
 const item = (bytes: Uint8Array): EncodedItem => ({ ids: new Int32Array(), cost: 17, extra: { bytes } })
 
-const common = { dtype: 'fp32', padTokenId: 0, threads: 1, options: { maxImagePixels: 20_000 } } as const
+const common = {
+  dtype: 'fp32',
+  padTokenId: 0,
+  device: 'cpu',
+  threads: 1,
+  options: { maxImagePixels: 20_000 },
+} as const
 const classifier: EngineSpec = {
   ...common,
   dir: folder('tiny-vit-classifier'),

@@ -23,6 +23,7 @@ const spec: EngineSpec = {
   task: 'object-detection',
   output: { kind: 'objects', classes: labels.length },
   padTokenId: 0,
+  device: 'cpu',
   threads: 1,
   options: {},
 }

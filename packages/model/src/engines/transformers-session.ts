@@ -6,6 +6,7 @@ import { createRequire, Module } from 'node:module'
 import { basename } from 'node:path'
 import type { EngineSpec } from '../engine.js'
 import type { PaddedBatch } from '../padded-batch.js'
+import { deviceFault, thisMachine } from './device-fault.js'
 import type { ProcessedImage } from './image-processor.js'
 
 export type Transformers = typeof import('@huggingface/transformers')
@@ -96,7 +97,17 @@ function sessionOptions(threads: number) {
   } as const
 }
 
-type OnnxRuntime = typeof import('onnxruntime-common')
+type OnnxRuntime = typeof import('onnxruntime-common') & {
+  /** Added by onnxruntime-node: what this build could use, installed or not. */
+  listSupportedBackends(): { name: string }[]
+}
+
+/** The very copy that transformers.js loads: a saved file must suit its version. */
+function onnxRuntime(): OnnxRuntime {
+  return createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))(
+    'onnxruntime-node',
+  )
+}
 
 /**
  * Saves a graph as ONNX Runtime has optimised it, its weights in `<to>.data`, from where processes map them. Keys:
@@ -108,9 +119,7 @@ export async function saveOptimized(
   to: string,
   { threads, prepacked }: { threads: number; prepacked: boolean },
 ): Promise<void> {
-  // The very copy that transformers.js loads: the file must suit its version.
-  const require = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))
-  const { InferenceSession }: OnnxRuntime = require('onnxruntime-node')
+  const { InferenceSession } = onnxRuntime()
   const options = sessionOptions(threads)
   const session = await InferenceSession.create(from, {
     ...options,
@@ -129,19 +138,26 @@ export async function saveOptimized(
   await session.release()
 }
 
+/** @throws Error when the model cannot be loaded on its device, and then says what the machine has */
 export async function loadSession(
   transformers: Transformers,
   spec: EngineSpec,
   { head, outputs: names }: WantedOutput,
 ): Promise<LoadedSession> {
   const { Tensor } = transformers
-  const model = await transformers[head].from_pretrained(spec.prepared ?? spec.dir, {
+  const loading = transformers[head].from_pretrained(spec.prepared ?? spec.dir, {
     dtype: spec.dtype as Dtype,
-    device: 'cpu',
+    device: spec.device,
     local_files_only: true,
     session_options: sessionOptions(spec.threads),
     // What was prepared has its weights beside the graph, by a name in the graph, whatever config.json says.
     ...(spec.prepared === undefined ? {} : { use_external_data_format: false }),
+  })
+  const model = await loading.catch((error: unknown) => {
+    if (spec.device === 'cpu') throw error
+    const backends = onnxRuntime().listSupportedBackends()
+    const said = error instanceof Error ? error.message : String(error)
+    throw deviceFault(spec.device, thisMachine(backends.map(({ name }) => name)), said)
   })
   const wanted = new Set<string>(model.sessions.model?.inputNames ?? [])
   type Tensors = Record<string, InstanceType<typeof Tensor>>

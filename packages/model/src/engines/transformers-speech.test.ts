@@ -23,6 +23,7 @@ const spec: EngineSpec = {
   task: 'automatic-speech-recognition',
   output: { kind: 'frames', classes: 32, rate: 16_000, normalize: true },
   padTokenId: 0,
+  device: 'cpu',
   threads: 1,
   options: { maxAudioS: 2 },
 }
