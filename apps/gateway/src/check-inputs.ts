@@ -1,6 +1,6 @@
 /** Whether each input can be a model's input at all. All faulty ones are named together, by their paths. */
 import { type FieldError, isMediaInput, MillraceError } from '@millrace/contracts'
-import { isPair, isTokenIds, masksFault, type TextTokenizer } from '@millrace/tokenizer'
+import { isMessages, isPair, isTokenIds, masksFault, type TextTokenizer } from '@millrace/tokenizer'
 import { maxReportedFaults } from './error-response.js'
 import { TokenCounter } from './token-counter.js'
 
@@ -92,8 +92,8 @@ function textFault({ path, text }: TextToCheck, limits: InputLimits): FieldError
     return { path, code: 'input_too_long', detail }
   }
   if (!text.isWellFormed()) return { path, code: 'invalid_input', detail: 'holds half of a surrogate pair' }
-  if (isTokenIds(text) || isPair(text) || isMediaInput(text)) {
-    const detail = 'begins with a mark that is kept for token ids, pairs and files'
+  if (isTokenIds(text) || isPair(text) || isMessages(text) || isMediaInput(text)) {
+    const detail = 'begins with a mark that is kept for token ids, pairs, messages and files'
     return { path, code: 'invalid_input', detail }
   }
   return undefined

@@ -1,7 +1,7 @@
 import { MillraceError, type SubmitJob, submitJobSchema, type Task } from '@millrace/contracts'
 import { loadTextTokenizer, writePair } from '@millrace/tokenizer'
 import { describe, expect, test } from 'vitest'
-import { jobInputs, submitOptions } from './job-inputs.js'
+import { jobInputs, readingOf, submitOptions } from './job-inputs.js'
 
 const limits = { maxItems: 4, maxChars: 400 }
 const reranker = await loadTextTokenizer(
@@ -14,7 +14,11 @@ const filler = await loadTextTokenizer(
   'fill-mask',
 )
 
-const tokenizers: Partial<Record<Task, typeof reranker>> = { rerank: reranker, 'fill-mask': filler }
+const tokenizers: Partial<Record<Task, typeof reranker>> = {
+  rerank: reranker,
+  'question-answering': reranker,
+  'fill-mask': filler,
+}
 
 const bodyOf = (body: object): SubmitJob => submitJobSchema.parse({ model: 'm', ...body })
 
@@ -72,6 +76,22 @@ describe('inputs', () => {
     expect(await faults({ input: 'a [MASK] mill' }, 'fill-mask')).toEqual([])
   })
 
+  test('of a question-answering model are a question and a context, in whatever order, and may be long', async () => {
+    const asked = { question: 'which mill?', context: 'this one' }
+    const input = writePair({ first: asked.question, second: asked.context })
+    const inputs = [asked, { context: asked.context, question: asked.question }]
+    const found = await jobInputs(bodyOf({ inputs }), 'question-answering', reranker, limits)
+    expect(found).toEqual({ inputs: [input, input], single: false })
+    const long = { ...asked, context: 'the '.repeat(90) }
+    expect(await faults({ input: long }, 'question-answering')).toEqual([])
+    expect(await faults({ inputs: [asked, pair] }, 'question-answering')).toEqual([
+      'invalid_request inputs[1]',
+    ])
+    expect(await faults({ input: { ...asked, context: '' } }, 'question-answering')).toEqual([
+      'empty_input input.context',
+    ])
+  })
+
   test('of a pair are each looked at, by their own paths', async () => {
     expect(await faults({ input: { query: '', text: '\ud800' } })).toEqual([
       'empty_input input.query',
@@ -108,7 +128,7 @@ describe('inputs', () => {
 describe('options', () => {
   const optionsOf = (options: object, task: Task) => {
     try {
-      return submitOptions(bodyOf({ input: 'a', options }).options, task)
+      return submitOptions(bodyOf({ input: 'a', options }).options, task, { maxNewTokens: 1000 })
     } catch (error) {
       if (error instanceof MillraceError) return error.message
       throw error
@@ -135,12 +155,78 @@ describe('options', () => {
     expect(optionsOf({ raw_scores: false }, 'feature-extraction')).toMatch(/^options.raw_scores: /)
   })
 
+  test('that decide a result are given to the model, with their defaults, and a needed one is missed by its path', () => {
+    const labels = { candidate_labels: ['river', 'wind'] }
+    const byDefault = { ...labels, hypothesis_template: 'This example is {}.', multi_label: false }
+    const none = { truncate: false, encoding: 'float' }
+    expect(optionsOf(labels, 'zero-shot-classification')).toEqual({ ...none, params: byDefault })
+    expect(optionsOf({ ...labels, multi_label: true }, 'zero-shot-classification')).toEqual({
+      ...none,
+      params: { ...byDefault, multi_label: true },
+    })
+    expect(optionsOf({}, 'zero-shot-classification')).toBe(
+      'options.candidate_labels: a zero-shot-classification model needs it',
+    )
+    expect(optionsOf({}, 'token-classification')).toEqual({
+      ...none,
+      params: { aggregation_strategy: 'simple' },
+    })
+    expect(optionsOf({ top_k: 21 }, 'question-answering')).toMatch(/at most 20$/)
+  })
+
+  test('say how much of an input is read, and how often', () => {
+    const params = { candidate_labels: ['river', 'wind'] }
+    expect(readingOf('zero-shot-classification', { params })).toEqual({
+      whole: false,
+      times: 2,
+      newTokens: 0,
+    })
+    expect(readingOf('translation', { params: { max_new_tokens: 9 } })).toMatchObject({ newTokens: 9 })
+    expect(readingOf('question-answering', {})).toEqual({ whole: true, times: 1, newTokens: 0 })
+  })
+
   test('ask for no more candidates than are computed', () => {
     expect(optionsOf({ top_k: 21 }, 'fill-mask')).toBe('options.top_k: a fill-mask model gives at most 20')
     expect(optionsOf({ top_k: 21 }, 'text-classification')).toMatchObject({ topK: 21 })
   })
 
-  test.each([{ top_k: 0 }, { top_k: 1.5 }, { top_k: '1' }, { nope: 1 }])('%j is none', (options) => {
+  test('that decide a text are all in its key, as given or by default', () => {
+    const none = { max_new_tokens: 256, min_new_tokens: 0, do_sample: false }
+    expect(optionsOf({}, 'text-generation')).toMatchObject({ params: none })
+    expect(optionsOf({ max_new_tokens: 256 }, 'summarization')).toEqual(optionsOf({}, 'summarization'))
+    const given = { stop: ['.'], repetition_penalty: 1.2, no_repeat_ngram_size: 3, max_time_ms: 5 }
+    expect(optionsOf(given, 'translation')).toMatchObject({ params: { ...none, ...given } })
+    expect(optionsOf({ max_new_tokens: 9 }, 'text-classification')).toMatch(/^options.max_new_tokens: /)
+  })
+
+  test('for drawing need it; what is drawn without a seed is nobody else’s', () => {
+    const drawn = { do_sample: true, temperature: 0.7, top_k: 5, top_p: 0.9 }
+    expect(optionsOf(drawn, 'text-generation')).toMatchObject({ params: drawn, unshared: true })
+    expect(optionsOf({ ...drawn, seed: 0 }, 'text-generation')).not.toHaveProperty('unshared')
+    for (const name of ['temperature', 'top_k', 'top_p', 'seed']) {
+      expect(optionsOf({ [name]: 1 }, 'text-generation')).toMatch(`options.${name}: `)
+    }
+  })
+
+  test('ask for no more tokens than this gateway lets through, and no fewer than the least', () => {
+    expect(optionsOf({ max_new_tokens: 1001 }, 'text-generation')).toBe(
+      'options.max_new_tokens: at most 1000 here',
+    )
+    expect(optionsOf({ min_new_tokens: 257 }, 'text-generation')).toMatch(/^options.min_new_tokens: /)
+    expect(optionsOf({ min_new_tokens: 9, max_new_tokens: 9 }, 'text-generation')).toMatchObject({})
+  })
+
+  test.each([
+    { temperature: 0 },
+    { top_p: 1.1 },
+    { stop: [] },
+    { stop: [''] },
+    { seed: -1 },
+    { top_k: 0 },
+    { top_k: 1.5 },
+    { top_k: '1' },
+    { nope: 1 },
+  ])('%j is none', (options) => {
     expect(submitJobSchema.safeParse({ model: 'm', input: 'a', options }).success).toBe(false)
   })
 })

@@ -39,9 +39,9 @@ export class KnownResults {
     if (!model)
       throw new MillraceError('result_rebuilding', 'The model of this job is not configured any more')
     context.emit({ type: 'job-rebuilt', model: job.model, jobId: job.id, requestId: job.requestId })
-    const { inputs, requestId, tenant, scope, encoding, truncate, priority, metadata } = job
+    const { inputs, requestId, tenant, scope, encoding, truncate, params, priority, metadata } = job
     // What is submitted here is computed, and written out nowhere.
-    const options = { encoding, truncate }
+    const options = { encoding, truncate, ...(params === undefined ? {} : { params }) }
     const request = {
       model: job.model,
       task: model.task,

@@ -9,7 +9,15 @@
  * A request that may be sent again names its job's id; a repeat finds the first one's job and changes nothing.
  */
 import { keyMaker, type ResultCache } from '@millrace/cache'
-import { type Metadata, type ModelFacts, readMediaInput, type Task, type Webhook } from '@millrace/contracts'
+import {
+  type Metadata,
+  type ModelFacts,
+  readMediaInput,
+  type Task,
+  type TaskContract,
+  taskContracts,
+  type Webhook,
+} from '@millrace/contracts'
 import {
   type ChunkQueues,
   freshProgress,
@@ -34,7 +42,10 @@ import type { FleetView } from './fleet-view.js'
 import { newJobId } from './job-id.js'
 
 /** `truncate` and `params` decide the results; the others how they are written out. */
-export type SubmitOptions = Pick<JobIdentity, 'truncate' | 'params' | 'encoding' | 'topK' | 'rawScores'>
+export type SubmitOptions = Pick<
+  JobIdentity,
+  'truncate' | 'params' | 'unshared' | 'encoding' | 'topK' | 'rawScores'
+>
 
 export interface SubmitRequest {
   model: string
@@ -95,7 +106,7 @@ export async function submit(
 ): Promise<Submitted> {
   const repeated = await earlierJob(request, context)
   if (repeated) return { kind: 'repeated', job: repeated }
-  const { slots, distinct } = slotsOf(request.inputs)
+  const { slots, distinct } = request.options.unshared ? eachItsOwn(request.inputs) : slotsOf(request.inputs)
   const keys = await contentKeys(request, distinct, context)
   const found = keys ? await lookUp(request.model, keys, context) : distinct.map(() => undefined)
   if (keys && isLight(request) && found.every((result) => result !== undefined)) {
@@ -108,7 +119,8 @@ export async function submit(
     if (result) known.set(slot, result)
     else missing.push({ slot, input })
   }
-  const chunks = cut(missing, context.chunkItems)
+  const { chunkItems = context.chunkItems }: TaskContract = taskContracts[request.task]
+  const chunks = cut(missing, Math.min(chunkItems, context.chunkItems))
   const blobs = blobsOf(missing, request)
   if (chunks.length > 0) await admitOrSay(request.model, chunks.length, context, bytesOf(blobs))
   const facts = newFacts(request, slots, distinct.length, known.size, context)
@@ -160,12 +172,18 @@ export function slotsOf(inputs: readonly string[]): { slots: number[]; distinct:
   return { slots, distinct: [...slotOf.keys()] }
 }
 
-/** Undefined until a worker has said which version of the model the fleet runs: then everything is a miss. */
+/** Where results are drawn, equal inputs have results of their own. */
+function eachItsOwn(inputs: readonly string[]): { slots: number[]; distinct: string[] } {
+  return { slots: inputs.map((_, i) => i), distinct: [...inputs] }
+}
+
+/** Undefined where results are not shared, and until a worker has said which version of the model the fleet runs: then everything is a miss. */
 async function contentKeys(
   { model, task, options, scope }: SubmitRequest,
   distinct: readonly string[],
   { fleet }: SubmitContext,
 ): Promise<string[] | undefined> {
+  if (options.unshared) return undefined
   const facts = await fleet.factsOf(model)
   if (facts === undefined) return undefined
   return distinct.map(keyMakerOf(facts, { scope, task, options }))

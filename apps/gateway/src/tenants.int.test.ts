@@ -4,7 +4,7 @@ import { TenantStore } from '@millrace/tenants'
 import { eventually } from '@millrace/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { FakeWorker, rememberResults } from './fake-worker.js'
-import { bodyOf, GatewayUnderTest, model } from './gateway-under-test.js'
+import { bodyOf, everyTask, GatewayUnderTest, model } from './gateway-under-test.js'
 import type { Gateway } from './start-gateway.js'
 
 type Headers = Record<string, string>
@@ -268,6 +268,16 @@ describe('with keys', () => {
       const refused = await site.post({ model, input: 'one two three' }, who, other)
       expect(told(refused).slice(0, 2)).toEqual(['4', '4'])
       expect(await codeOf(refused)).toEqual([413, 'body_too_large'])
+    })
+
+    test('is charged what a model may write for each input, beside what it reads', async () => {
+      const writing = await site.another(everyTask)
+      const who = (await freshKey('gina', { tokensPerMinute: 1000 })).headers
+      // `ok` is 3 tokens with the one that begins a text.
+      const body = { model: 'tiny-writer', inputs: ['ok', 'ok'], options: { max_new_tokens: 40 } }
+      const response = await site.post(body, who, writing)
+      expect([response.status, ...told(response).slice(0, 2)]).toEqual([202, '1000', String(1000 - 2 * 43)])
+      await writing.close()
     })
 
     test('of one without nothing is said', async () => {

@@ -18,6 +18,12 @@ test.each([
   expect(new TokenCounter(tokenizer).faultOf(text)?.code).toBe(code)
 })
 
+test('a charged text counts as far as the model takes it, or in full where it is read in parts', () => {
+  const counter = new TokenCounter(tokenizer)
+  expect(counter.tokensOf('cat '.repeat(300))).toBe(256)
+  expect(counter.tokensOf('cat '.repeat(300), { whole: true })).toBe(302)
+})
+
 test('a far too long text is told by its beginning', () => {
   let counted = 0
   const count = (text: string) => {

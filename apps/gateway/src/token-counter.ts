@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FieldError } from '@millrace/contracts'
-import { isPair, isTokenIds, readPair, type TextTokenizer, writePair } from '@millrace/tokenizer'
+import { isMessages, isPair, isTokenIds, readPair, type TextTokenizer, writePair } from '@millrace/tokenizer'
 
 /** A text of fewer characters than tokens are left beside these cannot be too long. */
 const specialTokens = 2
@@ -33,10 +33,14 @@ export class TokenCounter {
     return tokens > maxTokens ? tooLong(String(tokens), maxTokens) : undefined
   }
 
-  /** As the model counts it, specials and all, but no more than the model takes; undefined where the budget is used up. */
-  tokensOf(text: string): number | undefined {
+  /**
+   * As the model counts it, specials and all, but no more than the model takes unless it reads all in parts (`whole`);
+   * undefined where the budget is used up.
+   */
+  tokensOf(text: string, { whole = false }: { whole?: boolean } = {}): number | undefined {
     if (text.length > this.#left) return undefined
-    return Math.min(this.#count(text), this.#tokenizer.maxTokens)
+    const tokens = this.#count(text)
+    return whole ? tokens : Math.min(tokens, this.#tokenizer.maxTokens)
   }
 
   /** Whether other requests have waited long enough. */
@@ -77,6 +81,8 @@ function tooLong(tokens: string, maxTokens: number): Omit<FieldError, 'path'> {
  */
 function prefixOf(text: string, maxTokens: number): { text: string; moreThan: number } | undefined {
   if (isPair(text)) return pairPrefixOf(text, maxTokens)
+  // A part of them is no messages.
+  if (isMessages(text)) return undefined
   const limit = maxTokens * prefixCharsPerToken
   if (text.length <= limit) return undefined
   const space = text.lastIndexOf(' ', limit)

@@ -6,6 +6,7 @@ import type { Batch, Batcher } from '@millrace/batching'
 import { encodeError, encodeResult } from '@millrace/cache'
 import { MillraceError } from '@millrace/contracts'
 import { type BatchOutcome, costOf, type EncodedItem, type LoadedModel } from '@millrace/model'
+import { BatchGrowth, wholeTextOf } from './batch-growth.js'
 import type { Claims } from './claims.js'
 import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
@@ -25,6 +26,7 @@ export interface BatchRunnerOptions {
 
 export class BatchRunner {
   readonly #options: BatchRunnerOptions
+  readonly #growing = new Set<BatchGrowth>()
   #batchesOut = 0
 
   constructor(options: BatchRunnerOptions) {
@@ -58,6 +60,11 @@ export class BatchRunner {
       this.#batchesOut += 1
       void this.#run(batch)
     }
+  }
+
+  /** Abandons what grows in a model process and `match` fits: it ends there within a step or two. */
+  dropGrowing(match: (item: ItemInFlight) => boolean, why: Error): void {
+    for (const growth of this.#growing) growth.abandon(match, why)
   }
 
   /** Abandons what no model process has yet and `match` fits. Resolves when its claims are released. */
@@ -118,21 +125,27 @@ export class BatchRunner {
     const { model, claims, onModelLost, emit, alias } = this.#options
     const count = items.length
     const keys = items.map(({ key }) => key)
+    const growth = model.follow && new BatchGrowth(items, model.follow)
+    if (growth) this.#growing.add(growth)
     try {
-      const { outcomes, predictMs } = await model.runBatch(encoded).finally(() => this.#leave())
+      const { outcomes, predictMs } = await model.runBatch(encoded, growth?.hooks).finally(() => {
+        if (growth) this.#growing.delete(growth)
+        this.#leave()
+      })
       emit({ type: 'batch-done', model: alias, items: count, realTokens, paddedTokens, predictMs, reason })
-      const results = outcomes.map((outcome, i) => bytesOf(outcome, items[i], model))
+      const results = outcomes.map((outcome, i) => resultOf(outcome, items[i], model))
       // Only answers are shared: a failure may be this worker's own.
-      const answers = results.flatMap((value, i) => {
+      const answers = results.flatMap(({ bytes: value, shared }, i) => {
         const key = keys[i]
-        return outcomes[i]?.ok && key !== undefined ? [{ key, value }] : []
+        return shared && key !== undefined ? [{ key, value }] : []
       })
       await claims.settle(answers, keys)
       const ran = { size: count, predictMs }
       for (const [i, item] of items.entries()) {
-        const bytes = results[i]
-        if (!bytes) throw new Error(`the model answered ${results.length} of ${count} items`)
-        item.finish({ bytes, via: 'computed', tokenizeMs: item.tokenizeMs, batch: ran })
+        const result = results[i]
+        if (!result) throw new Error(`the model answered ${results.length} of ${count} items`)
+        if (result.text !== undefined) item.grow(result.text)
+        item.finish({ bytes: result.bytes, via: 'computed', tokenizeMs: item.tokenizeMs, batch: ran })
       }
     } catch (error) {
       for (const item of items) item.abandon(error)
@@ -142,12 +155,23 @@ export class BatchRunner {
   }
 }
 
-function bytesOf(
+interface Result {
+  bytes: Buffer
+  /** Whether whoever asks for the same gets it. */
+  shared: boolean
+  /** All of it, where the item grew. */
+  text: string | undefined
+}
+
+function resultOf(
   outcome: BatchOutcome['outcomes'][number],
   item: ItemInFlight | undefined,
   model: LoadedModel,
-): Buffer {
-  if (!outcome.ok) return encodeError(outcome.error)
+): Result {
+  if (!outcome.ok) return { bytes: encodeError(outcome.error), shared: false, text: undefined }
   if (item === undefined) throw new Error('the model answered more items than it was given')
-  return encodeResult(model.resultOf(outcome.vector, item.encoded, item))
+  const result = model.resultOf(outcome.vector, item.encoded, item)
+  const partial = result.kind === 'value' && result.partial === true
+  const text = model.follow && wholeTextOf(result)
+  return { bytes: encodeResult(result), shared: !partial && item.unshared !== true, text }
 }

@@ -6,13 +6,14 @@ import {
   type ChunkResult,
   freshProgress,
   type JobFacts,
+  type OutputPiece,
   type StoreOutcome,
   type TakenChunk,
   type WebhookData,
 } from '@millrace/jobs'
 import { ChunksInHand } from './chunks-in-hand.js'
 import type { WorkerEvent } from './events.js'
-import type { ItemAnswer } from './items-in-flight.js'
+import type { ItemAnswer, ItemRequest } from './items-in-flight.js'
 import { type ProcessJobContext, processJob } from './process-job.js'
 
 export const facts: JobFacts = {
@@ -54,6 +55,8 @@ export const now = 20
 export function chunkUnderTest(options: {
   takes?: TakenChunk[]
   answers?: (Promise<ItemAnswer> | ItemAnswer)[] | 'never'
+  /** What is heard while it is computed: the place of an item, and its text so far. */
+  texts?: [place: number, text: string][]
   delivery?: Partial<ChunkDelivery>
   store?: Partial<ProcessJobContext['store']>
   webhooksFail?: boolean
@@ -62,6 +65,8 @@ export function chunkUnderTest(options: {
   const computing: string[] = []
   const stored: ChunkResult[] = []
   const told: (string | undefined)[] = []
+  const pieces: OutputPiece[] = []
+  const asked: ItemRequest[] = []
   const tellings: Parameters<ProcessJobContext['teller']['tell']>[0][] = []
   const webhooks: WebhookData[] = []
   const events: WorkerEvent[] = []
@@ -107,6 +112,10 @@ export function chunkUnderTest(options: {
         told.push(tell?.channel)
         return { state: 'settled-now', facts: options.takes?.find(isTaken)?.facts ?? facts, progress }
       },
+      appendOutput: async (_job, piece) => {
+        pieces.push(piece)
+        return true
+      },
       settle: async (_facts, status) => {
         done.push(`settle ${status}`)
         const late = options.takes?.find((one) => one.state === 'late')
@@ -120,7 +129,9 @@ export function chunkUnderTest(options: {
       ...options.store,
     },
     computer: {
-      compute: (requests, { signal }) => {
+      compute: (requests, { signal, onText }) => {
+        asked.push(...requests)
+        for (const [place, text] of options.texts ?? []) onText?.(place, text)
         computing.push(...requests.map(({ input }) => input))
         computingNow()
         const { answers = [computed(), computed()] } = options
@@ -162,6 +173,9 @@ export function chunkUnderTest(options: {
     /** The channel, where the store was asked to tell. */
     told,
     tellings,
+    /** Told while it was computed. */
+    pieces,
+    requests: asked,
     webhooks,
     events,
     inHand,

@@ -24,6 +24,15 @@ describe('items', () => {
     expect(batches).toHaveLength(1)
   })
 
+  it('that cost more than their own length, such as one sequence per label, fill a batch by what they cost', async () => {
+    const { batches, ran, get } = computerUnderTest()
+    const all = get('$', 'a', 'b')
+    await ran(2)
+    expect(batches.map(({ items }) => items.length)).toEqual([1, 2])
+    for (const batch of batches) batch.answer()
+    await Promise.all(all)
+  })
+
   it('that another worker computes are waited for, and taken over when it lets go', async () => {
     const done = encodeVector(new Float32Array([7]))
     const { batches, ran, get } = computerUnderTest({

@@ -60,13 +60,15 @@ export class ItemComputer {
    * One promise per request, in order. A promise rejects only with GivenBack, with the signal's reason, or when the model is
    * lost.
    * @param options.signal set off, all of these requests reject at once; what others wait for goes on
+   * @param options.onText called with the place of a request and all that is sure of its text, each time that grows
    * @param options.onSeen called once every item is in the batcher, answered or waited for: what they weigh is known then
    */
   compute(
     requests: readonly ItemRequest[],
-    options: { signal: AbortSignal; onSeen?: () => void },
+    options: { signal: AbortSignal; onSeen?: () => void; onText?: (place: number, text: string) => void },
   ): Promise<ItemAnswer>[] {
     const wanted = requests.map((request) => this.#inFlight.want(request))
+    if (options.onText && this.#options.model.follow) readAlong(wanted, options.onText, options.signal)
     const fresh = wanted.flatMap(({ item, fresh }) => (fresh ? item : []))
     this.#get(fresh, wanted.length - fresh.length)
       .catch((error) => {
@@ -74,6 +76,11 @@ export class ItemComputer {
       })
       .finally(options.onSeen)
     return this.#untilAborted(wanted, options.signal)
+  }
+
+  /** Gives back what still grows in a model process. */
+  endGrowing(): void {
+    this.#batches.dropGrowing(() => true, new GivenBack())
   }
 
   /** Gives back all that no model process has yet. Batches that are out finish and are stored. */
@@ -129,7 +136,9 @@ export class ItemComputer {
       const leave = () => {
         reject(signal.reason)
         for (const { item } of wanted) item.wanted -= 1
-        void this.#batches.drop((item) => item.wanted === 0, new Unwanted())
+        const unwanted = (item: ItemInFlight) => item.wanted === 0
+        void this.#batches.drop(unwanted, new Unwanted())
+        this.#batches.dropGrowing(unwanted, new Unwanted())
       }
       if (signal.aborted) leave()
       else signal.addEventListener('abort', leave, { once: true })
@@ -138,5 +147,22 @@ export class ItemComputer {
     })
     aborted.catch(() => {})
     return answers.map((answer) => Promise.race([answer, aborted]))
+  }
+}
+
+/** One who joins hears first what is there already. */
+function readAlong(
+  wanted: readonly { item: ItemInFlight }[],
+  onText: (place: number, text: string) => void,
+  signal: AbortSignal,
+): void {
+  let gone = false
+  signal.addEventListener('abort', () => (gone = true), { once: true })
+  for (const [place, { item }] of wanted.entries()) {
+    const read = (text: string) => {
+      if (!gone) onText(place, text)
+    }
+    if (item.text !== '') read(item.text)
+    item.readers.push(read)
   }
 }

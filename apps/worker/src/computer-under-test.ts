@@ -2,7 +2,7 @@
 import { MicroBatcher } from '@millrace/batching'
 import { decodeResult, type GetOrClaim } from '@millrace/cache'
 import { MillraceError, type ModelFacts } from '@millrace/contracts'
-import type { BatchOutcome, EncodedItem, LoadedModel } from '@millrace/model'
+import type { BatchOutcome, EncodedItem, LoadedModel, RunHooks } from '@millrace/model'
 import { expect } from 'vitest'
 import type { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
@@ -17,6 +17,7 @@ export const request = (wanted: Wanted): ItemRequest => {
 }
 export const numberOf = (bytes: Buffer) => {
   const result = decodeResult(bytes)
+  if (result.kind === 'value') return (result.value as { generated_text: string }).generated_text
   return result.kind === 'vector' ? result.values[0] : result.kind === 'error' ? result.error.code : undefined
 }
 
@@ -29,18 +30,42 @@ const embeddingFacts: ModelFacts = {
   batching: { mode: 'batched', probe_difference: 0 },
 }
 
+/** Ids are letters. What it gives is a text; a vector that begins with 9 is a part of one. */
+const growing: Partial<LoadedModel> = {
+  follow: () => {
+    const ids: number[] = []
+    return {
+      tokens: (at, more) => {
+        ids.splice(at, ids.length, ...more)
+        const text = String.fromCharCode(...ids)
+        return { text, ended: text.endsWith('e') }
+      },
+    }
+  },
+  resultOf: ([first, ...rest]) => ({
+    kind: 'value',
+    value: { generated_text: String.fromCharCode(...rest) },
+    partial: first === 9,
+  }),
+}
+
 /**
- * A model whose vector is the text's length, and which answers only when it is told to.
+ * A model whose vector is the text's length, to which a text that begins with `$` costs 8 tokens, and which answers only when it is told to.
+ * @param options.growing its items grow: each token is a letter, and `e` ends a text
  * @param options.holdTakes claims are then answered only when `takes` is told to
  */
 export function computerUnderTest(
   states: Record<string, GetOrClaim[]> = {},
-  options: { holdTakes?: boolean } = {},
+  options: { holdTakes?: boolean; growing?: boolean } = {},
 ) {
   const takes: { keys: readonly string[]; answer: () => void }[] = []
   const clock = { nowMs: 0 }
   let rooms = 0
-  const batches: { items: readonly EncodedItem[]; answer: (outcome?: BatchOutcome) => void }[] = []
+  const batches: {
+    items: readonly EncodedItem[]
+    hooks: RunHooks | undefined
+    answer: (outcome?: BatchOutcome) => void
+  }[] = []
   const settled: string[][] = []
   const released: string[] = []
   let lost: Error | undefined
@@ -49,10 +74,13 @@ export function computerUnderTest(
     slots: 2,
     encode: ({ input, bytes }) => {
       if (input.length > 8) throw new MillraceError('input_too_long', 'too long')
-      return { ids: new Int32Array(input.length), ...(bytes ? { extra: { bytes } } : {}) }
+      const ids = new Int32Array(input.length)
+      if (bytes) return { ids, extra: { bytes } }
+      return input.startsWith('$') ? { ids, cost: 8 } : { ids }
     },
     resultOf: (values) => ({ kind: 'vector', values }),
-    runBatch: (items) =>
+    ...(options.growing ? growing : {}),
+    runBatch: (items, hooks) =>
       new Promise((resolve, reject) => {
         const good = {
           outcomes: items.map(({ ids }) => ({ ok: true as const, vector: new Float32Array([ids.length]) })),
@@ -60,6 +88,7 @@ export function computerUnderTest(
         }
         batches.push({
           items,
+          hooks,
           answer: (outcome = good) =>
             outcome.outcomes.length > 0 ? resolve(outcome) : reject(new Error('gone')),
         })
@@ -94,15 +123,19 @@ export function computerUnderTest(
   const ran = (count: number) => expect.poll(() => batches.length, poll).toBe(count)
   const asked = (count: number) => expect.poll(() => takes.length, poll).toBe(count)
   /** What one job asks for. */
-  const job = (...inputs: Wanted[]) => {
+  const job = (...inputs: (Wanted | ItemRequest)[]) => {
     const controller = new AbortController()
-    const answers = computer.compute(inputs.map(request), { signal: controller.signal })
+    const texts: string[] = []
+    const answers = computer.compute(
+      inputs.map((input) => (typeof input === 'object' && 'key' in input ? input : request(input))),
+      { signal: controller.signal, onText: (_place, text) => texts.push(text) },
+    )
     const ended = Promise.allSettled(answers).then((all) =>
       all.map((one) =>
         one.status === 'fulfilled' ? `${one.value.via} ${numberOf(one.value.bytes)}` : String(one.reason),
       ),
     )
-    return { answers, ended, cancel: () => controller.abort('canceled') }
+    return { answers, ended, texts, cancel: () => controller.abort('canceled') }
   }
   const get = (...inputs: Wanted[]) => job(...inputs).answers
   return {

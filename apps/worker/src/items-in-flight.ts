@@ -13,6 +13,8 @@ export interface ItemRequest extends Omit<ModelInput, 'bytes'> {
   priority: number
   /** Absent where the input is all there is. */
   blob?: ReadBlob
+  /** Its result is this request's alone, and is not kept. */
+  unshared?: boolean
 }
 
 /** The forward pass that computed an item; one object per batch, so that its time is counted once. */
@@ -37,6 +39,11 @@ export interface ItemInFlight extends ItemRequest {
   /** Empty until it is tokenized. */
   encoded: EncodedItem
   tokenizeMs: number
+  /** What is sure of its text while it is written. */
+  text: string
+  /** Told of each growth. */
+  readonly readers: ((text: string) => void)[]
+  grow(text: string): void
   /** Answers all who wait. What has ended stays as it is. */
   finish(answer: ItemAnswer): void
   /** Tells all who wait that it was not computed. What has ended stays as it is. */
@@ -79,6 +86,12 @@ export class ItemsInFlight {
       wanted: 0,
       encoded: { ids: new Int32Array() },
       tokenizeMs: 0,
+      text: '',
+      readers: [],
+      grow: (text) => {
+        item.text = text
+        for (const read of item.readers) read(text)
+      },
       finish: (found) => {
         forget()
         resolve(found)

@@ -257,3 +257,44 @@ describe('a chunk that cannot be finished', () => {
     expect(events.map(({ type }) => type)).toContain('chunk-failed')
   })
 })
+
+describe('a chunk of texts that grow', () => {
+  it('tells them by slot, all of them before they are stored', async () => {
+    const order: string[] = []
+    const { pieces, run } = chunkUnderTest({
+      takes: [{ ...taken, items: [{ slot: 4, input: 'a' }] }],
+      answers: [computed()],
+      texts: [
+        [0, 'th'],
+        [0, 'the'],
+      ],
+      store: {
+        storeChunk: async () => {
+          order.push(`stored after ${pieces.length}`)
+          return { state: 'more' }
+        },
+      },
+    })
+    await run()
+    expect(pieces).toEqual([{ slot: 4, start: 0, text: 'the' }])
+    expect(order).toEqual(['stored after 1'])
+  })
+
+  it('that are drawn have keys and seeds of their own, the same at each try', async () => {
+    const drawn = { ...facts, params: { do_sample: true }, unshared: true as const }
+    const requestsOf = async (attempt: number, run = 0) => {
+      const one = chunkUnderTest({ takes: [{ ...taken, facts: drawn }], delivery: { attempt, run } })
+      await one.run()
+      return one.requests
+    }
+    const first = await requestsOf(1)
+    expect(first.map(({ unshared, key }) => [unshared, key])).toEqual([
+      [true, 'job:0:0'],
+      [true, 'job:0:1'],
+    ])
+    const seeds = first.map(({ params }) => params?.seed)
+    expect(new Set(seeds).size).toBe(2)
+    expect(await requestsOf(2)).toEqual(first)
+    expect((await requestsOf(1, 1)).map(({ params }) => params?.seed)).not.toEqual(seeds)
+  })
+})

@@ -9,14 +9,16 @@
  * 4. Tell: whoever waits, and the courier.
  * 5. Complete the BullMQ job. BullMQ only carries; nobody ever asks it what happened.
  */
+import { hash } from 'node:crypto'
 import { keyMaker } from '@millrace/cache'
 import { isMediaInput, isTerminal, readMediaInput, type Task } from '@millrace/contracts'
-import type { ChunkDelivery, ChunkResult, JobFacts, JobStore, TakenChunk } from '@millrace/jobs'
+import type { ChunkDelivery, ChunkResult, JobFacts, JobStore, OutputPiece, TakenChunk } from '@millrace/jobs'
 import { allFailed, chunkResult } from './chunk-result.js'
 import { Canceled, type ChunksInHand, PastLimit } from './chunks-in-hand.js'
 import type { ItemComputer } from './compute-items.js'
 import { GivenBack } from './given-back.js'
-import type { ItemAnswer } from './items-in-flight.js'
+import type { ItemAnswer, ItemRequest } from './items-in-flight.js'
+import { OutputTeller } from './output-teller.js'
 import { aloneMessage, type SettledHere, type SettledTeller } from './tell-settled.js'
 import { type TellWebhookContext, tellWebhook } from './tell-webhook.js'
 
@@ -24,7 +26,7 @@ export interface ProcessJobContext extends TellWebhookContext {
   alias: string
   task: Task
   modelVersion: string
-  store: Pick<JobStore, 'take' | 'storeChunk' | 'settle' | 'readBlob'>
+  store: Pick<JobStore, 'take' | 'storeChunk' | 'settle' | 'appendOutput' | 'readBlob'>
   computer: Pick<ItemComputer, 'compute'>
   inHand: Pick<ChunksInHand, 'take'>
   teller: Pick<SettledTeller, 'tell'>
@@ -39,6 +41,8 @@ type Taken = Extract<TakenChunk, { state: 'taken' }>
 
 /** A chunk can come before its record only where two hosts hold them; it is then there within this time. */
 const recordMayLagMs = 5000
+/** Short for a reader, and few for Redis. */
+const outputEveryMs = 50
 
 /** Never throws; resolves when the delivery has ended, one way or the other. */
 export async function processJob(delivery: ChunkDelivery, context: ProcessJobContext): Promise<void> {
@@ -104,29 +108,50 @@ async function compute(
   delivery: ChunkDelivery,
   { facts, items }: Taken,
   signal: AbortSignal,
-  { computer, modelVersion, task, onSeen, store }: ProcessJobContext,
+  context: ProcessJobContext,
 ): Promise<ChunkResult> {
   if (delivery.givenUp !== undefined) return allFailed(delivery, facts, items, delivery.givenUp)
-  const { scope, truncate, params, priority } = facts
-  // The key is made here, from this worker's own model version: a gateway may still know an older one.
-  const key = keyMaker({ scope, modelVersion, task, options: { truncate, ...params } })
-  const requests = items.map(({ input }) => ({
-    key: key(input),
-    input,
-    truncate,
-    params,
-    priority,
-    ...(isMediaInput(input)
-      ? { blob: () => store.readBlob(delivery.jobId, readMediaInput(input).digest) }
-      : {}),
-  }))
+  const { computer, store, onSeen } = context
+  const requests = requestsOf(delivery, { facts, items }, context)
+  const job = { id: facts.id, slots: facts.slots, run: delivery.run }
+  const tell = (piece: OutputPiece) => store.appendOutput(job, piece)
+  const teller = new OutputTeller({ everyMs: outputEveryMs, tell })
+  const onText = (place: number, text: string) => teller.hear(items[place]?.slot ?? 0, text)
+  const outcomes = await Promise.allSettled(computer.compute(requests, { signal, onSeen, onText }))
+  // Before the outputs are stored: their event is the last one.
+  if (signal.aborted) teller.drop()
+  else await teller.end()
   const answers: ItemAnswer[] = []
-  for (const outcome of await Promise.allSettled(computer.compute(requests, { signal, onSeen }))) {
+  for (const outcome of outcomes) {
     if (outcome.status === 'fulfilled') answers.push(outcome.value)
     else if (isNoFault(outcome.reason) || !delivery.lastAttempt) throw outcome.reason
     else return allFailed(delivery, facts, items, 'the model could not be run')
   }
   return chunkResult(delivery, facts, items, answers)
+}
+
+/** What the chunk's items are to the model, and by which key an equal one is found. */
+function requestsOf(
+  { jobId, run }: ChunkDelivery,
+  { facts, items }: Pick<Taken, 'facts' | 'items'>,
+  { modelVersion, task, store }: ProcessJobContext,
+): ItemRequest[] {
+  const { scope, truncate, params, priority, unshared } = facts
+  if (unshared) {
+    return items.map(({ slot, input }) => {
+      const key = `${jobId}:${run}:${slot}`
+      // The same at each try of this run, so that what was told of it stays true.
+      const seed = Number.parseInt(hash('sha256', key).slice(0, 8), 16)
+      return { key, input, truncate, params: { ...params, seed }, priority, unshared }
+    })
+  }
+  // The key is made here, from this worker's own model version: a gateway may still know an older one.
+  const key = keyMaker({ scope, modelVersion, task, options: { truncate, ...params } })
+  const blobOf = (input: string) => () => store.readBlob(jobId, readMediaInput(input).digest)
+  return items.map(({ input }) => ({
+    ...{ key: key(input), input, truncate, params, priority },
+    ...(isMediaInput(input) ? { blob: blobOf(input) } : {}),
+  }))
 }
 
 function isNoFault(reason: unknown): boolean {

@@ -54,6 +54,10 @@ export type NewBatcher = <T>(limits: BatcherLimits, now: () => number) => Batche
 const maxBlindChunks = 2
 /** Their locks have to be kept alive. Jobs of one text have to fill a batch that runs, one that is ready and one that waits. */
 const chunksInHand = (maxItems: number) => Math.max(256, 4 * maxItems)
+/** Another worker's text is waited for this long before we write it ourselves. */
+const longestGrowthMs = 3_600_000
+/** Share of a graceful stop after which a text that is still being written is given back. */
+const growthShare = 0.8
 
 /** Loads the model; it takes chunks once it is started. @throws Error when the model cannot be loaded */
 export async function serveModel(options: ServeModelOptions): Promise<ServedModel> {
@@ -75,7 +79,8 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     model,
     batcher: options.newBatcher?.<ItemInFlight>(limits, now) ?? new MicroBatcher<ItemInFlight>(limits, now),
     claims,
-    busyLimitMs: own.batchTimeoutMs,
+    // What grows may take its time; a worker that dies loses its claim.
+    busyLimitMs: model.follow ? longestGrowthMs : own.batchTimeoutMs,
     now,
     emit,
     onRoom: () => consumer.roomChanged(),
@@ -154,11 +159,11 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
 function measured(model: LoadedModel, rate: TokenRate): LoadedModel {
   return {
     ...model,
-    runBatch: async (batch) => {
+    runBatch: async (batch, hooks) => {
       rate.begin()
       let tokens = 0
       try {
-        const outcome = await model.runBatch(batch)
+        const outcome = await model.runBatch(batch, hooks)
         tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0)
         return outcome
       } finally {
@@ -175,7 +180,9 @@ async function stop(
 ): Promise<void> {
   parts.consumer.stopFetching()
   await parts.computer.stop()
+  const hurry = setTimeout(() => parts.computer.endGrowing(), limitMs * growthShare)
   await parts.consumer.close(limitMs)
+  clearTimeout(hurry)
   await parts.model.close()
   await parts.claims.close()
 }

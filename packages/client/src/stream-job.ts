@@ -11,7 +11,7 @@ import type { Transport } from './transport.js'
 export type StreamedEvent = JobEvent & { readonly id: string | undefined }
 
 const terminal: readonly string[] = ['succeeded', 'failed', 'canceled', 'expired']
-const known: readonly string[] = ['queued', 'started', 'progress', ...terminal]
+const known: readonly string[] = ['queued', 'started', 'progress', 'output', ...terminal]
 
 /**
  * Ends after the terminal event, which carries the whole job. Leaving the loop early closes the connection.

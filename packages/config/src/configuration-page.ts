@@ -71,8 +71,12 @@ function rowsOf(fields: Record<string, z.ZodType>): string {
 function valuesOf(schema: z.ZodType): string {
   const { enum: values, default: first } = z.toJSONSchema(schema, { io: 'input' })
   if (values === undefined) return ''
-  const rest = values.filter((value) => value !== first)
-  return `: ${[`\`${first}\` (default)`, ...rest.map((value) => `\`${value}\``)].join(', ')}`
+  const [before, rest] = [
+    values.filter((value) => value === first),
+    values.filter((value) => value !== first),
+  ]
+  const words = [...before.map((value) => `\`${value}\` (default)`), ...rest.map((value) => `\`${value}\``)]
+  return `: ${words.join(', ')}`
 }
 
 function descriptionOf(schema: z.ZodType): string {

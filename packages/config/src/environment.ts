@@ -103,6 +103,9 @@ export const environmentSchema = z.object({
   MEDIA_ALLOW_HTTP: flag
     .default(false)
     .describe('Lets images and recordings be fetched from http addresses, not only https'),
+  MAX_NEW_TOKENS: int(1, 1 << 20)
+    .default(4096)
+    .describe('Most tokens that a job may let a generating model write per input'),
   CHUNK_ITEMS: int(1, 1024).default(32).describe('Items that travel together as one BullMQ job'),
   JOB_TTL_S: int(10, 30 * 86_400)
     .default(3600)
@@ -158,7 +161,7 @@ export const environmentSchema = z.object({
     .describe('Most items of a batch; empty: 32 on the CPU, 1024 elsewhere'),
   BATCH_TIMEOUT_MS: int(...limitRanges.batchTimeoutMs)
     .default(30_000)
-    .describe('A model process busier than this with one batch is killed'),
+    .describe('A model process busier than this with one batch, or with one token of a text, is killed'),
   MODEL_PROCESSES: int(...limitRanges.processes)
     .default(1)
     .describe('Model processes per model and worker'),

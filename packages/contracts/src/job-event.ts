@@ -12,6 +12,14 @@ export const jobEventSchema = z.discriminatedUnion('type', [
     type: z.literal('progress'),
     data: z.object({ done: z.number().int(), total: z.number().int() }),
   }),
+  z.object({
+    type: z.literal('output').describe('More of the text that a generating model writes'),
+    data: z.object({
+      index: z.number().int().describe('Which input; of inputs that are the same, the first'),
+      start: z.number().int().describe('How many bytes of UTF-8 came before, so that a gap can be seen'),
+      text: z.string(),
+    }),
+  }),
   z.object({ type: z.enum(['succeeded', 'failed', 'canceled', 'expired']), data: jobSchema }),
 ])
 export type JobEvent = z.infer<typeof jobEventSchema>

@@ -5,6 +5,8 @@ import { z } from 'zod'
 export const inputForms = {
   text: [],
   query_and_text: ['query', 'text'],
+  question_and_context: ['question', 'context'],
+  messages: ['messages'],
   image: ['image'],
   audio: ['audio'],
 } as const satisfies Record<string, readonly string[]>
@@ -16,7 +18,31 @@ export const queryAndTextSchema = z
   .meta({ id: 'QueryAndText' })
 export type QueryAndText = z.infer<typeof queryAndTextSchema>
 
-const where = 'a data URL, or an https URL that the gateway fetches'
+/** An input of a question-answering model: where in the context is the answer? */
+export const questionAndContextSchema = z
+  .strictObject({ question: z.string(), context: z.string() })
+  .meta({ id: 'QuestionAndContext' })
+export type QuestionAndContext = z.infer<typeof questionAndContextSchema>
+
+const mostMessages = 256
+
+/** One message of a chat. Which roles a model knows is its own template's matter. */
+export interface ChatMessage {
+  readonly role: string
+  readonly content: string
+}
+
+/** An input of a text-generation model with a chat template. */
+export const messagesSchema = z
+  .strictObject({
+    messages: z
+      .array(z.strictObject({ role: z.string().min(1).max(64), content: z.string() }))
+      .min(1)
+      .max(mostMessages),
+  })
+  .meta({ id: 'Messages' })
+
+const where = 'A data URL, or an https URL that the gateway fetches'
 /** An input of an image task. */
 export const imageInputSchema = z
   .strictObject({ image: z.string().describe(where) })
@@ -29,11 +55,21 @@ export const audioInputSchema = z
   .meta({ id: 'AudioInput' })
 export type AudioInput = z.infer<typeof audioInputSchema>
 
-const expected =
-  'Invalid input: expected a string or, for a rerank model, { query, text }, or { image } or { audio }'
-export const jobInputSchema = z.union([z.string(), queryAndTextSchema, imageInputSchema, audioInputSchema], {
-  error: expected,
-})
+/** The fault of an input of no form at all. */
+const expectation =
+  'Invalid input: expected a string or, for a rerank model, { query, text }, for a question-answering model { question, context }; for a text-generation model also { messages: [{ role, content }] }; for an image model { image }, for a speech model { audio }'
+
+export const jobInputSchema = z.union(
+  [
+    z.string(),
+    queryAndTextSchema,
+    questionAndContextSchema,
+    messagesSchema,
+    imageInputSchema,
+    audioInputSchema,
+  ],
+  { error: expectation },
+)
 export type JobInput = z.infer<typeof jobInputSchema>
 
 const maxNamedInputs = 32
@@ -48,7 +84,7 @@ export const jobInputsSchema = z
       context.addIssue({
         code: 'custom',
         path: [i],
-        message: expected,
+        message: expectation,
       })
     }
   })
@@ -61,13 +97,20 @@ export const jobInputsSchema = z
           ? { type: 'string' }
           : {
               type: 'object',
-              properties: Object.fromEntries(fields.map((field) => [field, { type: 'string' }])),
+              properties: Object.fromEntries(fields.map((field) => [field, fieldShape(field)])),
               required: [...fields],
               additionalProperties: false,
             },
       ),
     },
   })
+
+function fieldShape(field: string): { type: 'string' } | { type: 'array'; items: object } {
+  if (field !== 'messages') return { type: 'string' }
+  const properties = { role: { type: 'string' }, content: { type: 'string' } }
+  const items = { type: 'object', properties, required: ['role', 'content'], additionalProperties: false }
+  return { type: 'array', items }
+}
 
 /** By hand: of an object with a million fields zod would name each. */
 export function inputFormOf(input: unknown): InputForm | undefined {
@@ -79,11 +122,27 @@ export function inputFormOf(input: unknown): InputForm | undefined {
     ([form, fields]) =>
       form !== 'text' &&
       given.length === fields.length &&
-      given.every(([name, value]) => fields.includes(name) && typeof value === 'string'),
+      given.every(
+        ([name, value]) =>
+          fields.includes(name) &&
+          (form === 'messages' ? chatMessagesOf(value) !== undefined : typeof value === 'string'),
+      ),
   )?.[0]
+}
+
+/** The messages, where these are some and nothing else; by hand, as above. */
+export function chatMessagesOf(given: unknown): readonly ChatMessage[] | undefined {
+  if (!Array.isArray(given) || given.length === 0 || given.length > mostMessages) return undefined
+  const whole = given.every((message: unknown) => {
+    if (typeof message !== 'object' || message === null || Object.keys(message).length !== 2) return false
+    const { role, content } = message as Partial<ChatMessage>
+    return typeof role === 'string' && role !== '' && role.length <= 64 && typeof content === 'string'
+  })
+  return whole ? given : undefined
 }
 
 /** How a detail names a form. */
 export function formWords(form: InputForm): string {
+  if (form === 'messages') return '{ messages: [{ role, content }] }'
   return form === 'text' ? 'a string' : `{ ${inputForms[form].join(', ')} }`
 }

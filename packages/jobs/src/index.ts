@@ -23,8 +23,10 @@ export { isCursor, JobList, type ListPage, type ListQuery } from './job-list.js'
 export {
   type ChunkRef,
   type ChunkResult,
+  eventsAtOnce,
   JobStore,
   type JobStoreOptions,
+  type OutputPiece,
   type RetryOutcome,
   type StoredEvent,
   type StoreOutcome,

@@ -10,6 +10,7 @@ declare module 'ioredis' {
     mrCreateJob(...keysAndArgs: Bytes[]): Result<number, Context>
     mrTakeChunk(...keysAndArgs: Bytes[]): Result<string[], Context>
     mrStoreChunk(...keysAndArgs: Bytes[]): Result<ScriptOutcome, Context>
+    mrAppendOutput(record: string, events: string, ...args: Bytes[]): Result<number, Context>
     mrSettleJob(...keysAndArgs: Bytes[]): Result<ScriptOutcome, Context>
     mrRetryJob(...keysAndArgs: Bytes[]): Result<[string, string[]?, ...number[]], Context>
     mrIndexJob(...keysAndArgs: Bytes[]): Result<number, Context>
@@ -31,6 +32,7 @@ export function defineJobCommands(redis: Redis): void {
   redis.defineCommand('mrCreateJob', { numberOfKeys: 5, lua: script('create-job') })
   redis.defineCommand('mrTakeChunk', { numberOfKeys: 4, lua: script('take-chunk') })
   redis.defineCommand('mrStoreChunk', { numberOfKeys: 5, lua: script('store-chunk') })
+  redis.defineCommand('mrAppendOutput', { numberOfKeys: 2, lua: script('append-output') })
   redis.defineCommand('mrSettleJob', { numberOfKeys: 5, lua: script('settle-job') })
   redis.defineCommand('mrRetryJob', { numberOfKeys: 5, lua: script('retry-job') })
   redis.defineCommand('mrIndexJob', { numberOfKeys: 2, lua: script('index-job') })

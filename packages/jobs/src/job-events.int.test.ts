@@ -298,3 +298,66 @@ describe('what a worker has told as it stores', () => {
     expect(await all()).toEqual([])
   })
 })
+
+describe('more of an output', () => {
+  const started = async (change: Partial<NewJob> = {}) => {
+    const { id, slots } = await created(change)
+    await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
+    return { id, slots, run: 0 }
+  }
+  const outputsOf = async (id: string) =>
+    (await store.eventsAfter(id, '0')).flatMap(({ output }) => (output ? [output] : []))
+
+  it('is an event of the job, by the first of the inputs it belongs to', async () => {
+    const job = await started({ slots: [0, 1, 1, 0], slotCount: 2 })
+    expect(await store.appendOutput(job, { slot: 1, start: 0, text: 'ünï' })).toBe(true)
+    expect(await store.appendOutput(job, { slot: 0, start: 0, text: 'a' })).toBe(true)
+    expect(await store.appendOutput(job, { slot: 1, start: 5, text: ' 日' })).toBe(true)
+    expect(await outputsOf(job.id)).toEqual([
+      { index: 1, start: 0, text: 'ünï' },
+      { index: 0, start: 0, text: 'a' },
+      { index: 1, start: 5, text: ' 日' },
+    ])
+  })
+
+  it('is told to who follows the job', async () => {
+    const job = await started()
+    const subscriber = new Subscriber({ url: redis.url })
+    closers.push(() => subscriber.close())
+    const watch = watchEvents(subscriber, job.id)
+    closers.push(() => watch.stop())
+    await watch.ready
+    const news = watch.next(60_000)
+    await store.appendOutput(job, { slot: 0, start: 0, text: 'a' })
+    await news
+    expect(await outputsOf(job.id)).toHaveLength(1)
+  })
+
+  it('that another try wrote already is not written again, whole or in part', async () => {
+    const job = await started()
+    await store.appendOutput(job, { slot: 0, start: 0, text: 'über ' })
+    expect(await store.appendOutput(job, { slot: 0, start: 0, text: 'üb' })).toBe(false)
+    expect(await store.appendOutput(job, { slot: 0, start: 3, text: 'er dem' })).toBe(true)
+    expect((await outputsOf(job.id)).map(({ text }) => text).join('')).toBe('über dem')
+  })
+
+  it('is nothing once the job has ended, or has had a later run', async () => {
+    const job = await started()
+    expect(await store.appendOutput({ ...job, run: 1 }, { slot: 0, start: 0, text: 'a' })).toBe(false)
+    await storeOne(job.id, 0)
+    expect(await store.appendOutput(job, { slot: 0, start: 0, text: 'a' })).toBe(false)
+    expect(await outputsOf(job.id)).toEqual([])
+  })
+
+  it('is kept for a while only, and lives as long as its job', async () => {
+    const job = await started()
+    for (let start = 0; start < 1100; start++) await store.appendOutput(job, { slot: 0, start, text: 'a' })
+    const { events, record } = keysOf(job.id)
+    expect(await store.connection.xlen(events)).toBe(1024)
+    const [life, ofRecord] = await Promise.all([store.connection.pttl(events), store.connection.pttl(record)])
+    expect(Math.abs(life - ofRecord)).toBeLessThan(60_000)
+    // What it ends with has all of it.
+    await storeOne(job.id, 0)
+    expect(await store.connection.xlen(events)).toBe(128)
+  })
+})

@@ -89,10 +89,24 @@ export type RetryOutcome =
 /** One event of a job's stream; `id` orders them and is where a reader goes on. */
 export interface StoredEvent {
   id: string
-  type: 'started' | 'progress' | TerminalStatus
+  type: 'started' | 'progress' | 'output' | TerminalStatus
   /** Distinct inputs done, of a `progress`. */
   slots: number
+  /** Of an `output`: which input, how many bytes of its text came before, and what follows them. */
+  output?: { index: number; start: number; text: string }
 }
+
+/** More of the text of a slot; `start`: how many bytes of UTF-8 came before. */
+export interface OutputPiece {
+  slot: number
+  start: number
+  text: string
+}
+
+/** So many can be read at once. */
+export const eventsAtOnce = 128
+/** Of a job that is worked on: at one piece every 50 ms the last 50 s, for who comes back. What it ends with has all. */
+const outputEventsKept = 1024
 
 const gatewayCommandTimeoutMs = 2000
 /** From each chunk that is taken, its job's inputs live at least this long. */
@@ -262,6 +276,32 @@ export class JobStore {
   }
 
   /**
+   * Writes more of an output as an event; what was written before is not written again.
+   * @returns whether there was something to write: not when the job is settled, or has had a later run
+   */
+  async appendOutput(
+    { id, run, slots }: Pick<JobFacts, 'id' | 'slots'> & { run: number },
+    { slot, start, text }: OutputPiece,
+  ): Promise<boolean> {
+    const { record, events } = keysOf(id)
+    const index = slots.indexOf(slot)
+    const written = await reach(() =>
+      this.#redis.mrAppendOutput(
+        record,
+        events,
+        run,
+        slot,
+        index,
+        start,
+        text,
+        outputEventsKept,
+        leastLifeAtWorkMs,
+      ),
+    )
+    return written === 1
+  }
+
+  /**
    * Gives the job a terminal status from outside its chunks; the first write wins. With a `run`, only that run of it.
    */
   async settle(
@@ -296,12 +336,17 @@ export class JobStore {
     return { state: 'queued', facts: parseFacts(fields.facts ?? ''), progress: progressOf(fields), chunks }
   }
 
-  /** What has happened to a job after the event `afterId` ('0' for the start), oldest first; at most 128. */
+  /** What has happened to a job after the event `afterId` ('0' for the start), oldest first; at most `eventsAtOnce`. */
   async eventsAfter(id: string, afterId: string): Promise<StoredEvent[]> {
-    const entries = await reach(() => this.#redis.xrange(keysOf(id).events, `(${afterId}`, '+', 'COUNT', 128))
+    const entries = await reach(() =>
+      this.#redis.xrange(keysOf(id).events, `(${afterId}`, '+', 'COUNT', eventsAtOnce),
+    )
     return entries.map(([entryId, flat]) => {
-      const fields = fieldsOfFlat(flat)
-      return { id: entryId, type: fields.type as StoredEvent['type'], slots: Number(fields.slots ?? 0) }
+      const { type, slots = 0, index, start, text = '' } = fieldsOfFlat(flat)
+      const event = { id: entryId, type: type as StoredEvent['type'], slots: Number(slots) }
+      return type === 'output'
+        ? { ...event, output: { index: Number(index), start: Number(start), text } }
+        : event
     })
   }
 

@@ -26,6 +26,8 @@ export interface JobIdentity {
   truncate: boolean
   /** What else decides a result, by the task's own names; absent: nothing does. */
   params?: Params
+  /** Its results are drawn anew, each with a seed of its own: not looked up, not joined, not kept. */
+  unshared?: true
   /** How results are written out; none of it decides one. Absent: all labels, and a score between 0 and 1. */
   encoding: 'float' | 'base64'
   topK?: number

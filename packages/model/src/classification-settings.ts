@@ -9,6 +9,7 @@ import type { Activation } from './activation.js'
 
 const configSchema = z.looseObject({
   id2label: z.record(z.string(), z.string()).nullish(),
+  label2id: z.record(z.string(), z.number().int().nonnegative()).nullish(),
   problem_type: z.string().nullish(),
 })
 
@@ -16,6 +17,8 @@ export interface ClassificationSettings {
   /** In the order of the logits; undefined where config.json names none. */
   readonly labels: readonly string[] | undefined
   readonly problemType: string | undefined
+  /** Each label with its place among the logits, as config.json lists them. */
+  readonly places: readonly (readonly [string, number])[]
 }
 
 /** @throws Error naming the file that is broken, or whose labels leave a logit without a name */
@@ -27,8 +30,12 @@ export async function readClassificationSettings(dir: string): Promise<Classific
   } catch (error) {
     throw new Error(`${file} is broken: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
-  const { id2label, problem_type: problemType } = config
-  return { labels: id2label ? inOrder(id2label, file) : undefined, problemType: problemType ?? undefined }
+  const { id2label, label2id, problem_type: problemType } = config
+  return {
+    labels: id2label ? inOrder(id2label, file) : undefined,
+    problemType: problemType ?? undefined,
+    places: Object.entries(label2id ?? {}),
+  }
 }
 
 /** A single logit cannot be a share of 1, so it is scored by itself, like each label of a multi-label model. */

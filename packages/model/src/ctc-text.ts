@@ -2,9 +2,10 @@
  * The best class of each moment as text: Wav2Vec2CTCTokenizer of transformers. Repeats are one, the blank is none, the
  * delimiter is a space. Knows files of a model folder and ids.
  */
-import { access, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { ctcVocabularyFiles, firstThere } from './model-files.js'
 
 const vocabularySchema = z.record(z.string(), z.number().int().nonnegative())
 const tokenizerSchema = z.looseObject({
@@ -31,14 +32,11 @@ const configFile = 'tokenizer_config.json'
 
 /** @throws Error naming the file that is missing or broken */
 export async function loadCtcText(dir: string): Promise<CtcText> {
-  const hasVocabulary = await access(join(dir, 'vocab.json')).then(
-    () => true,
-    () => false,
-  )
-  const file = hasVocabulary ? 'vocab.json' : 'tokenizer.json'
-  const vocabulary = hasVocabulary
-    ? await readJson(dir, file, vocabularySchema)
-    : vocabularyOf(await readJson(dir, file, tokenizerSchema))
+  const { file } = await firstThere(dir, ctcVocabularyFiles)
+  const vocabulary =
+    file === 'tokenizer.json'
+      ? vocabularyOf(await readJson(dir, file, tokenizerSchema))
+      : await readJson(dir, file, vocabularySchema)
   const config = await readJson(dir, configFile, configSchema)
   const pieces = new Map(Object.entries(vocabulary).map(([piece, id]) => [id, piece]))
   const blank = contentOf(config.pad_token) ?? '<pad>'

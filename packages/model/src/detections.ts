@@ -2,11 +2,10 @@
  * A detector's logits and boxes as objects: DetrImageProcessor.post_process_object_detection of transformers, in its own
  * arithmetic (float32), and as rows of numbers, which is how objects leave the model process. Knows numbers only.
  */
-import { type DetectedObject, shortFloat } from '@millrace/contracts'
 import { activate } from './activation.js'
 
 /** Score, label, xmin, ymin, xmax, ymax. */
-const rowLength = 6
+export const objectRowLength = 6
 const { fround } = Math
 
 export interface DetectorOutput {
@@ -44,17 +43,4 @@ export function objectRows(
     )
   }
   return Float32Array.from(rows)
-}
-
-export function objectsOf(rows: Float32Array, labels: readonly string[]): DetectedObject[] {
-  return Array.from({ length: rows.length / rowLength }, (_, row) => {
-    const [score = 0, label = -1, ...corners] = rows.subarray(row * rowLength, (row + 1) * rowLength)
-    // `| 0` as Python's int(): towards zero.
-    const [xmin = 0, ymin = 0, xmax = 0, ymax = 0] = corners.map((value) => value | 0)
-    return {
-      score: shortFloat(score),
-      label: labels[label] ?? `LABEL_${label}`,
-      box: { xmin, ymin, xmax, ymax },
-    }
-  })
 }

@@ -10,7 +10,17 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { AutoConfig, AutoModel, type DataType, env, LogLevel } from '@huggingface/transformers'
+import {
+  AutoConfig,
+  AutoModel,
+  AutoModelForCausalLM,
+  AutoModelForSeq2SeqLM,
+  type DataType,
+  env,
+  LogLevel,
+} from '@huggingface/transformers'
+import { isGeneration, type Task } from '@millrace/contracts'
+import { chatTemplateFile } from '@millrace/tokenizer'
 import type { DownloadOrder, FromDownload, ResolveOrder, ToDownload } from './download-messages.js'
 import { digestOfHub, hasDigest } from './hub-digest.js'
 import { findModelFiles, settingsFiles } from './model-files.js'
@@ -44,11 +54,17 @@ async function download(order: DownloadOrder): Promise<string[]> {
   await AutoConfig.from_pretrained(id, options)
   const dir = join(cacheDir, id, revision)
   const fetchInto = (file: string) => fetchOptional(urlOf(id, revision, file), join(dir, file), headers())
-  for (const file of settingsFiles(task)) await fetchInto(file)
+  const generating = task !== undefined && isGeneration(task)
+  const others = generating ? ['generation_config.json', chatTemplateFile] : []
+  for (const file of [...settingsFiles(task), ...others]) await fetchInto(file)
   const { poolingFile } = await readSentenceSettings(dir, { fetchMissing: fetchInto })
-  const model = await AutoModel.from_pretrained(id, { ...options, dtype: dtype as DataType, device: 'cpu' })
+  const loadOptions = { ...options, dtype: dtype as DataType, device: 'cpu' } as const
+  const model = await (generating
+    ? loadGenerating(id, task, loadOptions)
+    : AutoModel.from_pretrained(id, loadOptions))
   await model.dispose()
-  const files = await findModelFiles(dir, dtype, { onnx: true, poolingFile, task })
+  const wanted = { onnx: true, poolingFile, ...(task === undefined ? {} : { task }) }
+  const files = await findModelFiles(dir, dtype, wanted)
   for (const file of files) await verify(urlOf(id, revision, file), join(dir, file), headers())
   for (const file of files) await tell({ type: 'fetched', file, bytes: (await stat(join(dir, file))).size })
   return files
@@ -96,6 +112,18 @@ async function headersOf(url: URL, headers: Headers, left = 5): Promise<Headers>
   const known = digestOfHub(response.headers) !== undefined
   if (known || next === undefined || next.origin !== url.origin || left === 0) return response.headers
   return headersOf(next, headers, left - 1)
+}
+
+/** A decoder alone has its graph in `model`, or, of older exports, in `decoder_model_merged`. */
+function loadGenerating(
+  id: string,
+  task: Task,
+  options: Parameters<typeof AutoModel.from_pretrained>[1],
+): ReturnType<typeof AutoModel.from_pretrained> {
+  if (task !== 'text-generation') return AutoModelForSeq2SeqLM.from_pretrained(id, options)
+  return AutoModelForCausalLM.from_pretrained(id, options).catch(() =>
+    AutoModelForCausalLM.from_pretrained(id, { ...options, model_file_name: 'decoder_model_merged' }),
+  )
 }
 
 /** The library adds its own headers (a token for gated models); the few requests made here reuse them. */

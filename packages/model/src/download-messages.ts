@@ -8,8 +8,8 @@ export interface DownloadOrder {
   readonly id: string
   readonly revision: string
   readonly dtype: string
-  /** Decides which files have to be there. */
-  readonly task: Task
+  /** Decides which graphs and settings are fetched. */
+  readonly task?: Task
   /** Files land in `<cacheDir>/<id>/<revision>/`. */
   readonly cacheDir: string
   readonly remoteHost?: string

@@ -11,8 +11,9 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type DownloadOptions, downloadModel, resolveRevision } from './download-model.js'
 import { findModelFiles } from './model-files.js'
 
-const starter = fileURLToPath(new URL('../../../models/all-MiniLM-L6-v2', import.meta.url))
-const tiny = fileURLToPath(new URL('../../../models/fixtures/tiny-classifier', import.meta.url))
+const modelsDir = fileURLToPath(new URL('../../../models', import.meta.url))
+const starter = join(modelsDir, 'all-MiniLM-L6-v2')
+const tiny = join(modelsDir, 'fixtures', 'tiny-classifier')
 const id = 'owner/name'
 const revision = 'a'.repeat(40)
 const prefix = `/${id}/resolve/${revision}/`
@@ -129,6 +130,23 @@ describe('a hub that says what its files are', () => {
       expect(existsSync(join(dataDir, 'models', id, revision, file))).toBe(false)
       saidOf = () => ({})
       await expectSameFile(await download(), file)
+    },
+    30_000,
+  )
+})
+
+describe('a model that generates', () => {
+  it.each([
+    ['tiny-writer', 'text-generation', ['onnx/model.onnx']],
+    ['tiny-rewriter', 'summarization', ['onnx/decoder_model_merged.onnx', 'onnx/encoder_model.onnx']],
+  ] as const)(
+    '%s for %s comes with the graphs of its task and what its files say of generating',
+    async (name, task, graphs) => {
+      source = { folder: join(modelsDir, 'fixtures', name), dtype: 'fp32' }
+      const dir = await download({ dtype: 'fp32', task })
+      for (const file of [...graphs, 'generation_config.json', 'config.json']) await expectSameFile(dir, file)
+      const decisive = await findModelFiles(dir, 'fp32', { onnx: true, task })
+      expect(decisive.filter((file) => file.startsWith('onnx/'))).toEqual(graphs)
     },
     30_000,
   )

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
-import type { Task } from '@millrace/contracts'
+import { isGeneration, type Task } from '@millrace/contracts'
 import { childEnvironment } from './child-environment.js'
 import type { FromDownload, ToDownload } from './download-messages.js'
 import type { ModelEvent } from './events.js'
@@ -19,7 +19,7 @@ export interface DownloadOptions {
   /** A commit: 40 hexadecimal digits. */
   readonly revision: string
   readonly dtype: string
-  /** Default: feature-extraction. */
+  /** Decides which graphs and settings are fetched; of a model that reads texts by default. */
   readonly task?: Task
   readonly dataDir: string
   readonly on?: (event: ModelEvent) => void
@@ -39,13 +39,13 @@ const pinnedRevision = /^[0-9a-f]{40}$/
  * @throws Error that says which file could not be fetched and why
  */
 export async function downloadModel(options: DownloadOptions): Promise<string> {
-  const { id, revision, dtype, task = 'feature-extraction' } = options
+  const { id, revision, dtype } = options
   if (!hubId.test(id) || !pinnedRevision.test(revision)) {
     throw new Error(`'${id}' at '${revision}' is not a hub id with a pinned revision`)
   }
   const { cacheDir, dir, note } = placeOf(options)
   if (!options.recheck && (await readable(note))) return dir
-  const order = { type: 'download' as const, id, revision, dtype, task, cacheDir, ...host(options) }
+  const order = { type: 'download' as const, id, revision, dtype, cacheDir, ...optional(options) }
   const { files } = await runChild(order, 'done', options).catch(async (error: unknown) => {
     if (error instanceof DownloadFailed && error.removed) await removeNotes(dir)
     throw error
@@ -64,22 +64,24 @@ export async function downloadModel(options: DownloadOptions): Promise<string> {
 
 /** @returns the folder of a model that was downloaded before; undefined otherwise. Asks no hub. */
 export async function downloadedModel(
-  options: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'dataDir'>,
+  options: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'task' | 'dataDir'>,
 ): Promise<string | undefined> {
   const { dir, note } = placeOf(options)
   return (await readable(note)) ? dir : undefined
 }
 
-/** The note says that all files of this dtype are there. */
+/** The note says that all files of this dtype, and of a task with graphs of its own, are there. */
 function placeOf({
   id,
   revision,
   dtype,
+  task,
   dataDir,
-}: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'dataDir'>) {
+}: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'task' | 'dataDir'>) {
   const cacheDir = resolve(dataDir, 'models')
   const dir = join(cacheDir, id, revision)
-  return { cacheDir, dir, note: join(dir, `complete-${dtype}.json`) }
+  const graphs = task !== undefined && isGeneration(task) ? `-${task}` : ''
+  return { cacheDir, dir, note: join(dir, `complete-${dtype}${graphs}.json`) }
 }
 
 class DownloadFailed extends Error {
@@ -97,8 +99,11 @@ async function removeNotes(dir: string): Promise<void> {
   for (const name of notes) await rm(join(dir, name), { force: true })
 }
 
-function host({ remoteHost }: Pick<DownloadOptions, 'remoteHost'>): { remoteHost?: string } {
-  return remoteHost === undefined ? {} : { remoteHost }
+function optional({
+  remoteHost,
+  task,
+}: Pick<DownloadOptions, 'remoteHost' | 'task'>): Pick<DownloadOptions, 'remoteHost' | 'task'> {
+  return { ...(remoteHost === undefined ? {} : { remoteHost }), ...(task === undefined ? {} : { task }) }
 }
 
 /**
@@ -111,7 +116,11 @@ export async function resolveRevision(
 ): Promise<string | undefined> {
   const { id, revision } = options
   if (!hubId.test(id)) throw new Error(`'${id}' is not a hub id`)
-  const { commit } = await runChild({ type: 'resolve', id, revision, ...host(options) }, 'resolved', options)
+  const { commit } = await runChild(
+    { type: 'resolve', id, revision, ...optional(options) },
+    'resolved',
+    options,
+  )
   return commit !== null && pinnedRevision.test(commit) ? commit : undefined
 }
 

@@ -3,7 +3,7 @@
  * imported by anything but a test.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from './engine.js'
+import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec, ItemExtra } from './engine.js'
 
 export interface ConformanceSubject {
   readonly createEngine: CreateEngine
@@ -15,8 +15,12 @@ export interface ConformanceSubject {
   readonly tolerance: number
   /** Whether the model tells the two texts of a pair apart by token types. */
   readonly pairs?: boolean
+  /** Whether an item may have several sequences. */
+  readonly sequences?: boolean
   /** An id that every item must hold: put in its first place. */
   readonly firstId?: number
+  /** What each item carries beside its ids. */
+  readonly extra?: ItemExtra
   /** Of an engine whose items are no ids; default: as many ids as `length`, others for each seed. */
   readonly item?: (length: number, seed: number) => EncodedItem
 }
@@ -30,6 +34,7 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
         ? subject.firstId
         : 1 + ((seed * 7919 + place * 104729) % (vocabulary - 1)),
     ),
+    ...(subject.extra === undefined ? {} : { extra: subject.extra }),
   })
   const item = subject.item ?? idsOf
 
@@ -48,15 +53,17 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
       return vector
     }
     const expectClose = (a: Float32Array | undefined, b: Float32Array | undefined) => {
-      expect(a).toHaveLength(facts.dimensions)
-      expect(b).toHaveLength(facts.dimensions)
+      // Where lengths vary, they are those of the item: the same alone and in company.
+      expect(a).toHaveLength(facts.dimensions || (b?.length ?? 0))
+      expect(b).toHaveLength(a?.length ?? 0)
       const largest = Math.max(...Array.from(a ?? [], (value, d) => Math.abs(value - (b?.[d] ?? 0))))
       expect(largest).toBeLessThanOrEqual(tolerance)
     }
 
     it('one item gives one vector of the announced length, all of it numbers', async () => {
       const vector = await vectorOf(item(7, 1))
-      expect(vector).toHaveLength(facts.dimensions)
+      if (facts.dimensions > 0) expect(vector).toHaveLength(facts.dimensions)
+      expect(vector.length).toBeGreaterThan(0)
       expect(vector.every(Number.isFinite)).toBe(true)
     })
 
@@ -88,6 +95,21 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
         expectClose(a, await vectorOf(plain))
         expectClose(b, await vectorOf(pair))
         expectClose((await engine.run([item(31, 15), pair]))[1], b)
+      })
+    }
+
+    if (subject.sequences === true) {
+      it('an item of several sequences gives what each of them gives, one after the other, whatever is beside it', async () => {
+        const [a, b, c] = [item(9, 16), { ...item(5, 17), typeOneFrom: 2 }, item(30, 18)]
+        const several: EncodedItem = { ...a, extra: { more: [b, c] } }
+        const apart = await Promise.all([a, b, c].map(vectorOf))
+        const one = Float32Array.from(apart.flatMap((vector) => [...vector]))
+        expectClose(await vectorOf(several), one)
+        const together = await engine.run([item(4, 19), several, item(64, 20), several])
+        expect(together).toHaveLength(4)
+        expectClose(together[1], one)
+        expectClose(together[3], one)
+        expectClose(together[0], await vectorOf(item(4, 19)))
       })
     }
 

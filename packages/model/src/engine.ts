@@ -6,6 +6,7 @@
  */
 import type { Device, Params, Task } from '@millrace/contracts'
 import type { Activation } from './activation.js'
+import type { GenerationRule } from './generation/wishes.js'
 
 /** One sequence of token ids, special tokens included. */
 export interface Sequence {
@@ -47,7 +48,8 @@ export interface Pooling {
 
 /**
  * How a model's output becomes the vector of an item: token vectors are pooled; logits become scores; of the logits at
- * the mask the best become candidates: `count` scores (shares of 1), best first, and then their `count` token ids.
+ * the mask the best become candidates: `count` scores (shares of 1), best first, and then their `count` token ids; or all
+ * logits are given as they are, see LogitsOf; of a text that is written, see generation/written-tokens.ts.
  */
 export type OutputRule =
   | { readonly kind: 'pooled'; readonly pooling: Pooling }
@@ -57,6 +59,14 @@ export type OutputRule =
   | { readonly kind: 'objects'; readonly classes: number }
   /** The best class of each moment of a recording that is brought to `rate` samples per second. */
   | { readonly kind: 'frames'; readonly classes: number; readonly rate: number; readonly normalize: boolean }
+  | { readonly kind: 'logits'; readonly of: LogitsOf }
+  | GenerationRule
+
+/**
+ * The logits of every sequence of an item, one sequence after the other. `tokens`: a row for each of its tokens, one logit
+ * per label; `ends`: one of each token as a beginning, then one of each as an end; `sequence`: one per label.
+ */
+export type LogitsOf = 'tokens' | 'ends' | 'sequence'
 
 /** What an engine needs to know. Plain data: it crosses a process border. */
 export interface EngineSpec {
@@ -79,6 +89,16 @@ export interface EngineSpec {
 export interface EngineFacts {
   /** Length of every vector; 0 where they vary. */
   readonly dimensions: number
+  /** It computes the items of a batch one after the other, so a batch of several only makes them wait. */
+  readonly oneAtATime?: boolean
+}
+
+/** What an engine whose items grow token by token can say and hear while it runs. The others ignore it. */
+export interface RunHooks {
+  /** Ends what runs early: it gives what it has, and says so. */
+  readonly signal?: AbortSignal
+  /** More of the item at `place` of the batch: ids of its tokens from `at` on. */
+  readonly onTokens?: (place: number, at: number, ids: readonly number[]) => void
 }
 
 export interface Engine {
@@ -90,7 +110,7 @@ export interface Engine {
    * @returns one vector per item, in the order of the batch, each with its own buffer
    * @throws Error when the batch cannot be computed; the engine stays usable
    */
-  run(batch: readonly EncodedItem[]): Promise<Float32Array[]>
+  run(batch: readonly EncodedItem[], hooks?: RunHooks): Promise<Float32Array[]>
   /** Frees the model. Twice is fine, before load is fine. */
   close(): Promise<void>
 }

@@ -11,6 +11,7 @@ export {
   type OutputRule,
   type Pooling,
   type PoolingMode,
+  type RunHooks,
 } from './engine.js'
 export type { ModelEvent } from './events.js'
 export { builtInEngine, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js'
@@ -19,4 +20,4 @@ export { modelVersion, type VersionParts } from './model-version.js'
 export type { BatchOutcome, ItemOutcome } from './open-batch.js'
 export { filesDigest, ModelDigestError } from './pinned-digest.js'
 export { digestModel, type ModelPlace } from './read-model.js'
-export type { ModelInput, TaskResult } from './tasks/index.js'
+export type { Follower, ModelInput, TaskResult } from './tasks/index.js'

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { basename } from 'node:path'
 import type { Device, ModelFacts } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
-import type { EncodedItem, EngineSpec } from './engine.js'
+import type { EncodedItem, EngineSpec, RunHooks } from './engine.js'
 import type { ModelEvent } from './events.js'
 import type { KnownFiles } from './known-files.js'
 import { ModelProcess } from './model-process.js'
@@ -17,7 +17,7 @@ import { ProcessPool } from './process-pool.js'
 import { type ModelPlace, readModel } from './read-model.js'
 import { probeDifference, toleratedDifference } from './self-test.js'
 import { type StartOn, startMapped } from './start-mapped.js'
-import type { ModelInput, TaskResult } from './tasks/index.js'
+import type { LoadedTask, ModelInput, TaskResult } from './tasks/index.js'
 
 export interface LoadModelOptions extends ModelPlace {
   /** What its files must be, checked before anything is run: `sha256:` and 64 digits (see `digestModel`). */
@@ -55,9 +55,11 @@ export interface LoadedModel {
    * Outcomes in the order of the batch; never rejects for what an input does.
    * @throws MillraceError `shutting_down` after close; Error when no model process can be started any more
    */
-  runBatch(batch: readonly EncodedItem[]): Promise<BatchOutcome>
+  runBatch(batch: readonly EncodedItem[], hooks?: RunHooks): Promise<BatchOutcome>
   /** What the numbers that `runBatch` gave for an item mean. */
   resultOf(output: Float32Array, item: EncodedItem, input: ModelInput): TaskResult
+  /** Reads along while an item is computed; undefined where items do not grow. */
+  readonly follow?: LoadedTask['follow']
   /** Model processes that are up now. */
   pids(): number[]
   /** Lets the batches in hand finish within `limitMs` (default: the batch time limit), with `force` not at all. Twice is fine. */
@@ -97,7 +99,11 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     return wanted.prepared === undefined ? startUnchanged(files, started) : started()
   }
   // Another's engine may have no file that could be mapped, and weights on a GPU are in its own memory.
-  const mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
+  let mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
+  if (mapped && output.kind === 'generated') {
+    mapped = false
+    on({ type: 'weights-not-mapped', why: `models for ${options.task} are not prepared yet` })
+  }
   const preparing = { engineModule, spec, files, dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
@@ -111,12 +117,12 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   try {
     // Tokenizer and settings, too, were read of what was digested.
     await files.assertUnchanged()
-    if (task.oneAtATime) pool.limitItems(1)
+    const alone = pool.facts?.oneAtATime === true
+    if (alone) pool.limitItems(1)
     const difference = await probeDifference(pool, task)
-    const changed = difference > toleratedDifference
-    const mode = changed || task.oneAtATime ? 'one_at_a_time' : 'batched'
+    const mode = alone || difference > toleratedDifference ? 'one_at_a_time' : 'batched'
     on({ type: 'self-test', difference, mode })
-    if (changed) {
+    if (mode === 'one_at_a_time' && !alone) {
       if (options.strictBatching) throw new Error(refusal(options.alias, difference))
       pool.limitItems(1)
     }
@@ -144,8 +150,9 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       maxBatchItems: mode === 'one_at_a_time' ? 1 : undefined,
       probe: (text, place = 0) => task.encode(task.probe(text, place)),
       encode: (input) => task.encode(input),
-      runBatch: (batch) => pool.run(batch),
+      runBatch: (batch, hooks) => pool.run(batch, hooks),
       resultOf: (output, item, input) => loaded.resultOf(output, item, input),
+      ...(loaded.follow === undefined ? {} : { follow: loaded.follow }),
       pids: () => pool.pids(),
       close: ({ force = false, limitMs = batchTimeoutMs } = {}) => pool.close({ force, limitMs }),
     }

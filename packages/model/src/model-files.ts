@@ -3,7 +3,7 @@
  */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMediaForm, type Task, taskContracts } from '@millrace/contracts'
+import type { Task } from '@millrace/contracts'
 
 /** ONNX file of each dtype: transformers.js' DEFAULT_DTYPE_SUFFIX_MAPPING, in its sub-folder. */
 const MODEL_FILES: Readonly<Record<string, string>> = {
@@ -20,17 +20,24 @@ const MODEL_FILES: Readonly<Record<string, string>> = {
 const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json']
 export const processorFile = 'preprocessor_config.json'
 
-const takesMedia = (task: Task) => isMediaForm(taskContracts[task].input)
+/** The words of a model with a CTC head: in the first of these that is there. */
+export const ctcVocabularyFiles = ['vocab.json', 'tokenizer.json']
 
-/** What a task cannot do without, beside its ONNX file. */
-function requiredFor(task: Task): string[] {
-  // A speech model's words lie in one of several files: its task looks for them.
-  return takesMedia(task) ? ['config.json', processorFile] : ['config.json', ...tokenizerFiles]
+/** What a task that takes no text needs beside config.json and its graphs, each with what it may have instead. */
+const mediaSettings: Readonly<Partial<Record<Task, readonly (readonly string[])[]>>> = {
+  'image-classification': [[processorFile]],
+  'image-feature-extraction': [[processorFile]],
+  'object-detection': [[processorFile]],
+  'automatic-speech-recognition': [[processorFile], ctcVocabularyFiles, ['tokenizer_config.json']],
 }
 
-/** What a hub is asked for before the graph. It need not have each: findModelFiles tells what is lacking. */
-export function settingsFiles(task: Task): string[] {
-  return [...tokenizerFiles, ...(takesMedia(task) ? [processorFile] : []), ...sentenceFiles]
+function settingsOf(task: Task | undefined): readonly (readonly string[])[] {
+  return (task && mediaSettings[task]) ?? tokenizerFiles.map((file) => [file])
+}
+
+/** What a hub is asked for beside config.json and the graphs. It need not have each: findModelFiles tells what is lacking. */
+export function settingsFiles(task: Task | undefined): string[] {
+  return [...settingsOf(task).flat(), ...sentenceFiles]
 }
 
 /** Files of sentence-transformers and others that change an answer where they are present. */
@@ -55,7 +62,44 @@ export function onnxFileOf(dtype: string): string {
   return file
 }
 
+/** Names of the graphs that a task needs, each with those it may have instead; the dtype's ending comes behind. */
+const graphs: Readonly<Partial<Record<Task, readonly (readonly string[])[]>>> = {
+  'text-generation': [['model', 'decoder_model_merged']],
+  summarization: [['encoder_model'], ['decoder_model_merged']],
+  translation: [['encoder_model'], ['decoder_model_merged']],
+  'text2text-generation': [['encoder_model'], ['decoder_model_merged']],
+}
+
+/** @returns for each graph of the task the names its file may have. @throws Error on a dtype that no file is known for */
+export function graphFilesOf(dtype: string, task: Task | undefined): string[][] {
+  const file = onnxFileOf(dtype)
+  const wanted = (task === undefined ? undefined : graphs[task]) ?? [['model']]
+  return wanted.map((names) => names.map((name) => file.replace('/model', `/${name}`)))
+}
+
 /**
+ * @returns the file of each graph of the task, in its order: the first of its names that is there
+ * @throws Error naming the file that is missing
+ */
+export async function findGraphs(dir: string, dtype: string, task: Task): Promise<string[]> {
+  const found = await Promise.all(graphFilesOf(dtype, task).map((names) => firstThere(dir, names)))
+  return found.map(({ file, there }) => {
+    if (!there) throw new Error(`The model folder ${dir} lacks ${file} (dtype ${dtype})`)
+    return file
+  })
+}
+
+/** @returns the first of these files that is there, or else the first */
+export async function firstThere(
+  dir: string,
+  names: readonly string[],
+): Promise<{ file: string; there: boolean }> {
+  for (const file of names) if (await exists(join(dir, file), 'file')) return { file, there: true }
+  return { file: names[0] ?? '', there: false }
+}
+
+/**
+ * @param task decides which graphs and settings there must be; absent: one graph, `model`, and a tokenizer
  * @param poolingFile path of the pooling settings inside the folder, where the model has any
  * @returns paths relative to `dir`, sorted: every file that decides an answer, external data included
  * @throws Error naming the folder or every required file that is missing
@@ -63,17 +107,16 @@ export function onnxFileOf(dtype: string): string {
 export async function findModelFiles(
   dir: string,
   dtype: string,
-  {
-    onnx,
-    poolingFile,
-    task = 'feature-extraction',
-  }: { onnx: boolean; poolingFile?: string | undefined; task?: Task },
+  { onnx, task, poolingFile }: { onnx: boolean; task?: Task; poolingFile?: string | undefined },
 ): Promise<string[]> {
-  const onnxFile = onnxFileOf(dtype)
+  const graphFiles = graphFilesOf(dtype, task)
   if (!(await exists(dir, 'directory'))) throw new Error(`The model folder ${dir} does not exist`)
+  const onnxFiles = await Promise.all(graphFiles.map(async (names) => (await firstThere(dir, names)).file))
+  const settings = await Promise.all(settingsOf(task).map((names) => firstThere(dir, names)))
   const needed = [
-    ...requiredFor(task),
-    ...(onnx ? [onnxFile] : []),
+    'config.json',
+    ...settings.map(({ file }) => file),
+    ...(onnx ? onnxFiles : []),
     ...(poolingFile === undefined ? [] : [poolingFile]),
   ]
   const there = await Promise.all(needed.map((file) => exists(join(dir, file), 'file')))
@@ -82,7 +125,7 @@ export async function findModelFiles(
     throw new Error(`The model folder ${dir} lacks ${missing.join(', ')} (dtype ${dtype})`)
   }
   const extra = await Promise.all(sentenceFiles.map((file) => exists(join(dir, file), 'file')))
-  const data = onnx ? await externalData(dir, onnxFile) : []
+  const data = onnx ? (await Promise.all(onnxFiles.map((file) => externalData(dir, file)))).flat() : []
   return [...needed, ...sentenceFiles.filter((_, index) => extra[index]), ...data].sort()
 }
 

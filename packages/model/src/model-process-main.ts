@@ -3,7 +3,7 @@
  * it what to load and when to stop. It must not know of Redis, jobs or HTTP.
  */
 import { pathToFileURL } from 'node:url'
-import type { CreateEngine, Engine, EngineFacts } from './engine.js'
+import type { CreateEngine, Engine, EngineFacts, RunHooks } from './engine.js'
 import { InputRefused } from './input-refused.js'
 import {
   type FromModelProcess,
@@ -25,11 +25,16 @@ process.on('disconnect', () => process.exit(0))
 // One message after another, each answered in full before the next begins: a forward pass blocks this thread, and an
 // answer still in the socket's queue would wait for it.
 let previous: Promise<void> = Promise.resolve()
+/** Of batches that are not answered yet. */
+const endings = new Map<number, AbortController>()
 process.on('message', (message: ToModelProcess) => {
+  // Not after what runs, which it is to end.
+  if (message.type === 'end') return endings.get(message.batchId)?.abort()
+  if (message.type === 'run') endings.set(message.batchId, new AbortController())
   previous = previous.then(() => handle(message)).catch(fail)
 })
 
-async function handle(message: ToModelProcess): Promise<void> {
+async function handle(message: Exclude<ToModelProcess, { type: 'end' }>): Promise<void> {
   switch (message.type) {
     case 'load':
       return await answer(await load(message.engineModule, message))
@@ -68,7 +73,7 @@ async function run(message: Extract<ToModelProcess, { type: 'run' }>): Promise<F
   try {
     if (engine === undefined || facts === undefined) throw new Error('no model is loaded')
     const started = performance.now()
-    const vectors = await engine.run(unpackItems(message))
+    const vectors = await engine.run(unpackItems(message), hooksOf(batchId))
     const predictMs = performance.now() - started
     if (vectors.length !== lengths.length)
       throw new Error(`${vectors.length} vectors for ${lengths.length} items`)
@@ -76,6 +81,17 @@ async function run(message: Extract<ToModelProcess, { type: 'run' }>): Promise<F
   } catch (error) {
     const refused = error instanceof InputRefused && { code: error.code, detail: error.message }
     return { type: 'batch-failed', batchId, message: describe(error), ...(refused ? { refused } : {}) }
+  } finally {
+    endings.delete(batchId)
+  }
+}
+
+function hooksOf(batchId: number): RunHooks {
+  const signal = endings.get(batchId)?.signal
+  return {
+    ...(signal === undefined ? {} : { signal }),
+    // Not waited for: the engine lets the event loop turn between two tokens.
+    onTokens: (place, at, ids) => void process.send?.({ type: 'tokens', batchId, place, at, ids }, () => {}),
   }
 }
 

@@ -8,6 +8,8 @@ import type { EncodedItem, EngineFacts, EngineSpec, ItemExtra } from './engine.j
 export type ToModelProcess =
   | { readonly type: 'load'; readonly engineModule: string; readonly spec: EngineSpec }
   | ({ readonly type: 'run'; readonly batchId: number } & PackedItems)
+  /** The batch is to end early, with what it has. */
+  | { readonly type: 'end'; readonly batchId: number }
   | { readonly type: 'stop' }
 
 export type FromModelProcess =
@@ -26,6 +28,14 @@ export type FromModelProcess =
       readonly vectors: Float32Array
       readonly lengths: Int32Array
       readonly predictMs: number
+    }
+  /** More of an item that grows: ids of its tokens from `at` on. */
+  | {
+      readonly type: 'tokens'
+      readonly batchId: number
+      readonly place: number
+      readonly at: number
+      readonly ids: readonly number[]
     }
   | {
       readonly type: 'batch-failed'

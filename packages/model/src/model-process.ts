@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ItemError } from '@millrace/contracts'
 import { childEnvironment, childNodeOptions } from './child-environment.js'
-import type { EncodedItem, EngineFacts, EngineSpec } from './engine.js'
+import type { EncodedItem, EngineFacts, EngineSpec, RunHooks } from './engine.js'
 import {
   type FromModelProcess,
   packItems,
@@ -26,7 +26,7 @@ export interface ModelProcessOptions {
   readonly engineModule: string
   readonly spec: EngineSpec
   readonly loadTimeoutMs: number
-  /** Counted from when the process can begin the batch. */
+  /** Counted from when the process can begin the batch, and anew from each token of an item that grows. */
   readonly batchTimeoutMs: number
 }
 
@@ -71,6 +71,7 @@ interface InHand {
   readonly batchId: number
   readonly resolve: (result: BatchResult) => void
   readonly reject: (error: Error) => void
+  readonly onTokens: RunHooks['onTokens']
 }
 
 export class ModelProcess {
@@ -156,13 +157,18 @@ export class ModelProcess {
   }
 
   /** @throws BatchFailed, ProcessEnded */
-  run(batch: readonly EncodedItem[]): Promise<BatchResult> {
-    return new Promise((resolve, reject) => {
-      const batchId = this.#nextBatchId++
-      this.#inHand.push({ batchId, resolve, reject })
+  run(batch: readonly EncodedItem[], { signal, onTokens }: RunHooks = {}): Promise<BatchResult> {
+    const batchId = this.#nextBatchId++
+    const end = () => this.#send({ type: 'end', batchId })
+    const result = new Promise<BatchResult>((resolve, reject) => {
+      this.#inHand.push({ batchId, resolve, reject, onTokens })
       this.#send({ type: 'run', batchId, ...packItems(batch) })
       if (this.#inHand.length === 1) this.#watchBatch(batchId)
     })
+    if (signal === undefined) return result
+    if (signal.aborted) end()
+    signal.addEventListener('abort', end, { once: true })
+    return result.finally(() => signal.removeEventListener('abort', end))
   }
 
   /** Resolves when the process is gone; kills it where it does not go by itself. Twice is fine. */
@@ -222,6 +228,14 @@ export class ModelProcess {
       case 'result': {
         const vectors = unpackVectors(message)
         this.#take(message.batchId)?.resolve({ vectors, predictMs: message.predictMs })
+        return
+      }
+      case 'tokens': {
+        const running = this.#inHand[0]
+        if (running?.batchId !== message.batchId) return
+        // It goes on, so it is not stuck.
+        this.#timer?.refresh()
+        running.onTokens?.(message.place, message.at, message.ids)
         return
       }
       case 'batch-failed':

@@ -64,6 +64,10 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
       return [output.kind, output.classes, output.rate, output.normalize]
     case 'candidates':
       return [output.kind, output.maskTokenId, output.most]
+    case 'logits':
+      return [output.kind, output.of]
+    case 'generated':
+      return [JSON.stringify(output)]
   }
 }
 

@@ -2,7 +2,7 @@
  * One batch on its way: which of its items have an outcome already, whatever parts it was cut into. Knows no process.
  */
 import type { ItemError } from '@millrace/contracts'
-import type { EncodedItem } from './engine.js'
+import type { EncodedItem, RunHooks } from './engine.js'
 
 export type ItemOutcome =
   | { readonly ok: true; readonly vector: Float32Array }
@@ -27,6 +27,7 @@ export interface Part {
 
 export class OpenBatch {
   readonly #items: readonly EncodedItem[]
+  readonly #hooks: RunHooks
   readonly #outcomes: ItemOutcome[] = []
   readonly #settle: { resolve: (outcome: BatchOutcome) => void; reject: (error: Error) => void }
   #left: number
@@ -35,8 +36,10 @@ export class OpenBatch {
   constructor(
     items: readonly EncodedItem[],
     settle: { resolve: (outcome: BatchOutcome) => void; reject: (error: Error) => void },
+    hooks: RunHooks = {},
   ) {
     this.#items = items
+    this.#hooks = hooks
     this.#left = items.length
     this.#settle = settle
   }
@@ -48,6 +51,13 @@ export class OpenBatch {
       parts.push({ batch: this, items: this.#items.slice(first, first + size), first, ended: 0 })
     }
     return parts
+  }
+
+  /** The batch's hooks, as a part of it uses them: a part counts its places from 0. */
+  hooksOf({ first }: Part): RunHooks {
+    const { onTokens } = this.#hooks
+    if (onTokens === undefined) return this.#hooks
+    return { ...this.#hooks, onTokens: (place, at, ids) => onTokens(first + place, at, ids) }
   }
 
   succeed(part: Part, { vectors, predictMs }: { vectors: readonly Float32Array[]; predictMs: number }): void {

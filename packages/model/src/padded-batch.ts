@@ -2,7 +2,7 @@
  * Items of many lengths as the tensors of one forward pass: padded on the right, int64 as ONNX models take them. Knows
  * arrays only.
  */
-import type { EncodedItem } from './engine.js'
+import type { Sequence } from './engine.js'
 
 export interface PaddedBatch {
   /** `[count, width]`, row-major. */
@@ -16,7 +16,7 @@ export interface PaddedBatch {
 }
 
 /** @throws Error when an item has no token */
-export function padBatch(batch: readonly EncodedItem[], padTokenId: number): PaddedBatch {
+export function padBatch(batch: readonly Sequence[], padTokenId: number): PaddedBatch {
   const lengths = batch.map((item) => item.ids.length)
   if (lengths.includes(0)) throw new Error('An item has no token')
   const width = Math.max(...lengths)

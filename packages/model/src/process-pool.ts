@@ -8,7 +8,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type ErrorCode, type ItemError, MillraceError } from '@millrace/contracts'
-import type { EncodedItem, EngineFacts } from './engine.js'
+import type { EncodedItem, EngineFacts, RunHooks } from './engine.js'
 import type { ModelEvent } from './events.js'
 import {
   BatchFailed,
@@ -89,20 +89,21 @@ export class ProcessPool {
    * Never rejects for what an input does.
    * @throws MillraceError `shutting_down` once closed; Error when no model process can be started any more
    */
-  run(batch: readonly EncodedItem[]): Promise<BatchOutcome> {
+  run(batch: readonly EncodedItem[], hooks?: RunHooks): Promise<BatchOutcome> {
     if (this.#closing) return Promise.reject(stopping())
     if (this.#broken !== undefined) return Promise.reject(this.#broken)
     return new Promise((resolve, reject) => {
-      const open = new OpenBatch(batch, {
-        resolve: (outcome) => {
+      const settle = {
+        resolve: (outcome: BatchOutcome) => {
           this.#leave(open)
           resolve(outcome)
         },
-        reject: (error) => {
+        reject: (error: Error) => {
           this.#leave(open)
           reject(error)
         },
-      })
+      }
+      const open = new OpenBatch(batch, settle, hooks)
       this.#open.add(open)
       this.#waiting.push(...open.parts(this.#maxItems))
       open.resolveIfDone()
@@ -170,7 +171,7 @@ export class ProcessPool {
 
   async #hand(part: Part, place: Place, process: ModelProcess): Promise<void> {
     try {
-      const result = await process.run(part.items)
+      const result = await process.run(part.items, part.batch.hooksOf(part))
       place.troubles = 0
       part.batch.succeed(part, result)
     } catch (error) {

@@ -58,15 +58,15 @@ export async function digestModel(place: ModelPlace, pinned?: string | null): Pr
 }
 
 async function locate(
-  { alias, dir, hub, dataDir, dtype, task, hubUrl }: ModelPlace,
+  { alias, task, dir, hub, dataDir, dtype, hubUrl }: ModelPlace,
   on?: (event: ModelEvent) => void,
 ): Promise<Pick<ReadModel, 'dir' | 'source' | 'revision'>> {
   if (dir != null) return { dir, source: 'local', revision: '' }
   if (hub == null) throw new Error(`The model '${alias}' names neither a folder nor a hub id`)
   const options = {
     ...hub,
-    dtype,
     task,
+    dtype,
     dataDir,
     ...(on ? { on } : {}),
     ...(hubUrl ? { remoteHost: hubUrl } : {}),

@@ -1,4 +1,7 @@
+export { chatTemplateFile } from './chat-template.js'
 export { type Mask, masksFault } from './mask.js'
+export { isMessages, readMessages, writeMessages } from './messages.js'
 export { isPair, type Pair, readPair, writePair } from './pair.js'
-export { type EncodedText, loadTextTokenizer, type TextTokenizer } from './text-tokenizer.js'
+export type { TokenSpans } from './spans.js'
+export { type EncodedText, loadTextTokenizer, type TextPieces, type TextTokenizer } from './text-tokenizer.js'
 export { isTokenIds, writeTokenIds } from './token-ids.js'

@@ -4,9 +4,13 @@
  */
 import { Tokenizer } from '@huggingface/tokenizers'
 import { MillraceError, type Task } from '@millrace/contracts'
+import { byteLevelText } from './byte-level.js'
+import { chatTemplateOf } from './chat-template.js'
 import { idsOf, type PairFrame, pairFrame, type SpecialFrame, specialFrame } from './frames.js'
 import { type Mask, maskOf, refuseMasks } from './mask.js'
+import { isMessages, readMessages } from './messages.js'
 import { isPair, readPair } from './pair.js'
+import { type SpanFinder, spanFinder } from './spans.js'
 import { isTokenIds, readTokenIds } from './token-ids.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
 
@@ -24,18 +28,47 @@ export interface TextTokenizer {
   /** Of a fill-mask model; an input of it has exactly one. */
   readonly mask?: Mask
   /**
-   * Truncation keeps the first content tokens and all special ones; of a pair it cuts the longer text first.
+   * Truncation keeps the first content tokens and all special ones (of a prompt that is written on the last, which are
+   * nearest to what follows); of a pair it cuts the longer text first.
+   * @param options.room truncation leaves at most so many tokens; `maxTokens` by default
    * @param text or token ids as token-ids.ts writes them: taken as they are, between the special tokens unless they
-   * have these already; or, for a rerank model, a pair as pair.ts writes it
+   * have these already; or, for a rerank model, a pair as pair.ts writes it;
+   * for a text-generation model messages as messages.ts writes them
    * @throws MillraceError `input_too_long` when the text is longer than `maxTokens` and `truncate` is false;
    * `invalid_input` for token ids that are not this model's, for what is a pair where a text belongs, and for a
    * fill-mask model's input in which not exactly one mask is left
    */
-  encode(text: string, options: { truncate: boolean }): EncodedText
+  encode(text: string, options: { truncate: boolean; room?: number }): EncodedText
   /** How many tokens the text has in full, special tokens included. @throws MillraceError `invalid_input`, as encode */
   count(text: string): number
-  /** Text of token ids as the reference library writes it. @param options.special whether special tokens are written too */
-  decode(ids: readonly number[], options: { special: boolean }): string
+  /**
+   * Text of token ids as the reference library writes it.
+   * @param options.special whether special tokens are written too
+   * @param options.verbatim no spaces are tidied up, whatever the tokenizer's files say, so that more tokens only append
+   */
+  decode(ids: readonly number[], options: { special: boolean; verbatim?: boolean }): string
+}
+
+/** For tasks that put tokens together themselves, or whose answers are places in a text. */
+export interface TextPieces {
+  /** Tokens with their places in a text, of a task that needs them; absent where this tokenizer's cannot be told. */
+  readonly spansOf?: SpanFinder
+  /** How many special tokens are put before a text, and how many around it in all. */
+  readonly specials: { readonly before: number; readonly all: number }
+  /** Of two texts: how many are put before, between and behind them; absent for a task that takes one. */
+  readonly pairSpecials?: { readonly before: number; readonly between: number; readonly after: number }
+  /** Puts the special tokens around one row of ids, or around and between two. */
+  frame(a: readonly number[], b?: readonly number[]): EncodedText
+  /** Whether the vocabulary itself marks what goes on with a word (`##s`). */
+  readonly marksPieces: boolean
+  /** Stands for what the vocabulary has not. */
+  readonly unknownId: number | undefined
+  /** As the vocabulary writes it; undefined for an id that is none. */
+  tokenOf(id: number): string | undefined
+  /** Tokens as text: the reference's `convert_tokens_to_string`. */
+  join(tokens: readonly string[]): string
+  /** The ids of a text, without the special tokens. */
+  idsOf(text: string): number[]
 }
 
 /**
@@ -46,7 +79,7 @@ export interface TextTokenizer {
 export async function loadTextTokenizer(
   modelDir: string,
   task: Task = 'feature-extraction',
-): Promise<TextTokenizer> {
+): Promise<TextTokenizer & { pieces: TextPieces }> {
   const files = await readTokenizerFiles(modelDir)
   let tokenizer: Tokenizer
   try {
@@ -59,15 +92,20 @@ export async function loadTextTokenizer(
   }
   const typed = (files.modelConfig.type_vocab_size ?? 2) > 1
   const ofText = { ...specialFrame(tokenizer, modelDir), middle: [], middleOfFirst: undefined }
-  const ofPair = task === 'rerank' ? pairFrame(tokenizer, modelDir, typed) : undefined
-  const maxTokens = lengthLimit(files, modelDir)
+  const ofPair = pairTasks.includes(task) ? pairFrame(tokenizer, modelDir, typed) : undefined
+  const keepsLast = task === 'text-generation'
+  // What is written follows the prompt in the same context: one token at least.
+  const maxTokens = lengthLimit(files, modelDir) - (keepsLast ? 1 : 0)
   if (maxTokens <= (ofPair ? specialsOf(ofPair) + 1 : specialsOf(ofText))) {
     throw new Error(`The length limit of ${modelDir} (${maxTokens}) leaves no room for a token`)
   }
   const strip = task === 'feature-extraction'
   const lowerCase = files.sentenceConfig.do_lower_case === true
 
+  const promptOf = task === 'text-generation' ? await chatTemplateOf(modelDir, files) : undefined
   const mask = task === 'fill-mask' ? maskOf(files, tokenizer) : undefined
+
+  const finder = spanTasks.includes(task) && !lowerCase ? spanFinder(tokenizer, files) : undefined
 
   const contentOfText = (text: string): number[] => {
     const stripped = strip ? text.trim() : text
@@ -80,8 +118,41 @@ export async function loadTextTokenizer(
       const { first, second } = readPair(input)
       return { frame: ofPair, a: contentOfText(first), b: contentOfText(second) }
     }
+    if (isMessages(input)) {
+      if (!promptOf) throw new MillraceError('invalid_input', 'This model has no chat template')
+      // The template writes the special tokens itself.
+      const frame = { prefix: [], middle: [], suffix: [], middleOfFirst: undefined }
+      return { frame, a: contentOfText(promptOf(readMessages(input))), b: [] }
+    }
     const a = isTokenIds(input) ? contentOfIds(readTokenIds(input), tokenizer, ofText) : contentOfText(input)
     return { frame: ofText, a, b: [] }
+  }
+
+  const pieces: TextPieces = {
+    ...(finder ? { spansOf: finder } : {}),
+    specials: { before: ofText.prefix.length, all: specialsOf(ofText) },
+    ...(ofPair
+      ? {
+          pairSpecials: {
+            before: ofPair.prefix.length,
+            between: ofPair.middle.length,
+            after: ofPair.suffix.length,
+          },
+        }
+      : {}),
+    marksPieces: Boolean(files.tokenizer.model.continuing_subword_prefix),
+    unknownId: tokenizer.model?.unk_token_id,
+    tokenOf: (id) => tokenizer.id_to_token(id),
+    frame: (a, b) => {
+      if (b !== undefined && !ofPair)
+        throw new Error('Only the tokenizer of a task with pairs frames two texts')
+      return framed({ frame: b === undefined ? ofText : (ofPair ?? ofText), a, b: b ?? [] })
+    },
+    join: (tokens) => {
+      if (files.tokenizer.decoder?.type === 'ByteLevel') return byteLevelText(tokens)
+      return tokenizer.decoder?.decode([...tokens]) ?? tokens.join(' ')
+    },
+    idsOf: contentOfText,
   }
 
   return {
@@ -89,13 +160,20 @@ export async function loadTextTokenizer(
     padTokenId: padTokenId(tokenizer, files),
     count: (text) => tokensOf(partsOf(text)),
     ...(mask ? { mask } : {}),
-    decode: (ids, { special }) => tokenizer.decode([...ids], { skip_special_tokens: !special }),
-    encode(text, { truncate }) {
+    pieces,
+    decode: (ids, { special, verbatim = false }) =>
+      tokenizer.decode([...ids], {
+        skip_special_tokens: !special,
+        ...(verbatim ? { clean_up_tokenization_spaces: false } : {}),
+      }),
+    encode(text, { truncate, room = maxTokens }) {
       const parts = partsOf(text)
       const tokens = tokensOf(parts)
       if (tokens <= maxTokens || truncate) {
-        const room = maxTokens - specialsOf(parts.frame)
-        const encoded = framed(tokens <= maxTokens ? parts : longestFirst(parts, room))
+        const limit = truncate ? Math.min(room, maxTokens) : maxTokens
+        const kept = limit - specialsOf(parts.frame)
+        const cut = () => (keepsLast ? lastOf(parts, kept) : longestFirst(parts, kept))
+        const encoded = framed(tokens <= limit ? parts : cut())
         if (mask) refuseMasks(encoded.ids, mask)
         return encoded
       }
@@ -107,6 +185,9 @@ export async function loadTextTokenizer(
     },
   }
 }
+
+const pairTasks: readonly string[] = ['rerank', 'question-answering', 'zero-shot-classification']
+const spanTasks: readonly string[] = ['token-classification', 'question-answering']
 
 interface Parts {
   readonly frame: PairFrame
@@ -134,6 +215,11 @@ function framed({ frame, a, b }: Parts): EncodedText {
   return { ids, typeOneFrom: frame.prefix.length + a.length + frame.middleOfFirst }
 }
 
+/** Of one text the last tokens, and one at least. */
+function lastOf(parts: Parts, room: number): Parts {
+  return { ...parts, a: parts.a.slice(-Math.max(1, room)) }
+}
+
 /** The lengths that the reference's `longest_first` leaves (huggingface/tokenizers, utils/truncation.rs). */
 function longestFirst({ frame, a, b }: Parts, room: number): Parts {
   const shorter = Math.min(a.length, b.length)
@@ -151,7 +237,7 @@ function lengthLimit(
   if (sentenceConfig.max_seq_length != null) return sentenceConfig.max_seq_length
   const limit = Math.min(
     tokenizerConfig.model_max_length ?? Number.POSITIVE_INFINITY,
-    modelConfig.max_position_embeddings ?? Number.POSITIVE_INFINITY,
+    modelConfig.max_position_embeddings ?? modelConfig.n_positions ?? Number.POSITIVE_INFINITY,
   )
   // Tokenizers without a limit carry a huge number (1e30) in its place.
   if (limit > 1 << 24) throw new Error(`No file of ${modelDir} says how many tokens the model takes`)

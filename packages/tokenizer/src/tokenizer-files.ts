@@ -23,10 +23,14 @@ const tokenizerConfigSchema = z.looseObject({
   model_max_length: z.number().positive().nullish(),
   pad_token: specialToken,
   mask_token: specialToken,
+  chat_template: z
+    .union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))])
+    .nullish(),
 })
 
 const modelConfigSchema = z.looseObject({
   max_position_embeddings: z.number().int().positive().nullish(),
+  n_positions: z.number().int().positive().nullish(),
   pad_token_id: z.number().int().nonnegative().nullish(),
   type_vocab_size: z.number().int().nonnegative().nullish(),
 })

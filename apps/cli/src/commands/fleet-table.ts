@@ -104,12 +104,13 @@ function shortVersion(version: string): string {
   return version.slice(0, 12)
 }
 
-/** Of an embedding, or one for each label, or the score, or those of all candidates; undefined where they vary. */
+/** Of an embedding, or one for each label, or the score, or those of all candidates; undefined where it depends on the item. */
 export function numbersPerItem(facts: ModelFacts): number | undefined {
   if ('dimensions' in facts) return facts.dimensions
   if (facts.task === 'fill-mask') return maxCandidates
-  if (facts.task === 'object-detection' || facts.task === 'automatic-speech-recognition') return undefined
-  return 'labels' in facts ? facts.labels.length : 1
+  if (facts.task === 'text-classification' || facts.task === 'image-classification')
+    return facts.labels.length
+  return facts.task === 'rerank' ? 1 : undefined
 }
 
 function healthWords({ ready, queue_redis, cache_redis }: Readiness, paint: Paint): string {

@@ -1,6 +1,6 @@
 /** A job as a person reads it: a line, and a line for each of its outputs. Pure. */
 import { decodeEmbedding, type ItemOutput, type Job } from '@millrace/client'
-import type { Candidate, LabelScore } from '@millrace/contracts'
+import type { Answer, Candidate, Entity, LabelScore, TaggedToken } from '@millrace/contracts'
 
 const shownNumbers = 4
 
@@ -41,30 +41,48 @@ function single(output: NonNullable<Job['output']>): unknown[] {
   return isItem ? [output] : output
 }
 
-/** One of the several names that a single item's output ranks. */
-type Ranked = LabelScore | Candidate
+/** One of the several things that a single item's output holds, each with a score. */
+type Ranked = LabelScore | Candidate | Answer | Entity | TaggedToken
 
 function isRanked(value: unknown): value is Ranked {
-  return typeof value === 'object' && value !== null && ('label' in value || 'token_str' in value)
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    ['label', 'token_str', 'word', 'answer'].some((field) => field in value)
+  )
 }
 
 function outputWords(output: unknown): string {
   const item = output as ItemOutput
   if (typeof item === 'string') return vectorWords(decodeEmbedding(item))
-  if (Array.isArray(item)) return isRanking(item) ? rankingWords(item) : vectorWords(item)
+  if (Array.isArray(item)) return isRanking(item) ? rankingWords(item) : vectorWords(item as number[])
+  if ('labels' in item)
+    return rankingWords(item.labels.map((label, i) => ({ label, score: item.scores[i] ?? 0 })))
+  if ('answer' in item) return rankingWords([item])
+  if ('generated_text' in item) return item.generated_text
   if ('text' in item) return item.text
   return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
 }
 
-function isRanking(item: readonly (number | Ranked)[]): item is Ranked[] {
+function isRanking(item: readonly unknown[]): item is Ranked[] {
   return isRanked(item[0])
 }
 
 function rankingWords(ranking: readonly Ranked[]): string {
-  const nameOf = (one: Ranked) => ('label' in one ? one.label : one.token_str)
   const shown = ranking.slice(0, shownNumbers).map((one) => `${nameOf(one)} ${one.score.toPrecision(4)}`)
-  const what = ranking.some((one) => 'label' in one) ? 'labels' : 'candidates'
+  const what = ranking.some((one) => 'label' in one)
+    ? 'labels'
+    : 'token_str' in (ranking[0] ?? {})
+      ? 'candidates'
+      : 'found'
   return `${shown.join(', ')}${ranking.length > shownNumbers ? `, ... (${ranking.length} ${what})` : ''}`
+}
+
+function nameOf(one: Ranked): string {
+  if ('label' in one) return one.label
+  if ('token_str' in one) return one.token_str
+  if ('answer' in one) return `'${one.answer}'`
+  return `${'entity_group' in one ? one.entity_group : one.entity} '${one.word}'`
 }
 
 function vectorWords(values: ArrayLike<number>): string {

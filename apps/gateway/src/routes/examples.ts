@@ -120,6 +120,41 @@ export const submitExamples = {
     summary: 'A text with a mask, for a fill-mask model: the output is the best candidates for its place',
     value: { model: 'tiny-filler', input: 'The mill stands by the [MASK].', options: { top_k: 2 } },
   },
+  entities: {
+    summary: 'A text, for a token-classification model: the output is what it names, with the places',
+    value: {
+      model: 'tiny-tagger',
+      input: 'The mill stands by the river.',
+      options: { aggregation_strategy: 'first' },
+    },
+  },
+  question: {
+    summary: 'A question and where to find its answer, for a question-answering model',
+    value: {
+      model: 'tiny-reader',
+      input: {
+        question: 'What drives the wheel?',
+        context: 'The mill stands by the river, and the river drives its wheel.',
+      },
+    },
+  },
+  labels: {
+    summary:
+      'A text and labels of your own, for a zero-shot-classification model: the output is their scores',
+    value: {
+      model: 'tiny-entailer',
+      input: 'The parcel came late and the box was broken.',
+      options: { candidate_labels: ['delivery', 'password', 'praise'] },
+    },
+  },
+  prompt: {
+    summary: 'A prompt, for a text-generation model: the output is what it writes',
+    value: {
+      model: 'tiny-writer',
+      input: 'The mill stands by',
+      options: { max_new_tokens: 40, stop: ['\n'] },
+    },
+  },
   careful: {
     summary: 'Work that may wait, but not for ever, with words of your own',
     value: {

@@ -6,7 +6,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { createRoute } from '@hono/zod-openapi'
 import { isTerminal, type JobEvent, MillraceError } from '@millrace/contracts'
 import { knownJobText, queueState } from '@millrace/job-view'
-import { type KnownJob, type StoredEvent, type StoredJob, watchEvents } from '@millrace/jobs'
+import { eventsAtOnce, type KnownJob, type StoredEvent, type StoredJob, watchEvents } from '@millrace/jobs'
 import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { EventWriter } from '../event-writer.js'
@@ -20,7 +20,7 @@ import { exampleEvent } from './examples.js'
 /** One event, as its lines say it. */
 export const eventSchema = z.object({
   id: z.string().describe('Send it as `Last-Event-ID` to go on from here'),
-  event: z.enum(['queued', 'started', 'progress', 'succeeded', 'failed', 'canceled', 'expired']),
+  event: z.enum(['queued', 'started', 'progress', 'output', 'succeeded', 'failed', 'canceled', 'expired']),
   data: z.string().describe('JSON: see JobEvent in packages/contracts'),
 })
 
@@ -30,7 +30,7 @@ export const jobEventsRoute = createRoute({
   tags: ['Jobs'],
   summary: 'Follow a job as server-sent events',
   description:
-    '`queued` (position, eta), `started`, `progress`, then the terminal event with the whole job, which ends the ' +
+    '`queued` (position, eta), `started`, `progress`, `output` (what a generating model writes), then the terminal event with the whole job, which ends the ' +
     'stream. `Last-Event-ID` goes on from there. `: ping` every 15 s.',
   request: {
     params: jobParams,
@@ -122,8 +122,10 @@ async function follow(
       for (const event of events) {
         at = event.id
         writer.send({ id: event.id, ...(await written(event, current, context)) })
-        if (event.type !== 'started' && event.type !== 'progress') return
+        if (isTerminalEvent(event)) return
       }
+      // There may be more, and nobody says so again.
+      if (events.length === eventsAtOnce) continue
       await Promise.race([news.next(Math.min(rereadMs, msToLimit(current, context.now()))), writer.closed])
       if (writer.isClosed) return
       const read = await readJob(job.id, job.tenant, context)
@@ -152,8 +154,13 @@ async function written(
     const total = job.slots.length
     return { type, data: JSON.stringify({ done: Math.min(total, itemsOf(job, event.slots)), total }) }
   }
+  if (event.output !== undefined) return { type, data: JSON.stringify(event.output) }
   const settled = isTerminal(job.status) ? job : await readJob(job.id, job.tenant, context)
   return { type, data: settled.kind === 'stored' ? await storedText(settled, context) : 'null' }
+}
+
+function isTerminalEvent({ type }: StoredEvent): boolean {
+  return type !== 'started' && type !== 'progress' && type !== 'output'
 }
 
 /** Slots done, as items: duplicates share a slot, so this is exact where there are none and else in proportion. */

@@ -17,7 +17,7 @@ import { chargeInputs } from '../charge-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { endOfTurn } from '../end-of-turn.js'
-import { givenInputs, type JobInputs, jobInputs, submitOptions } from '../job-inputs.js'
+import { givenInputs, type JobInputs, jobInputs, readingOf, submitOptions } from '../job-inputs.js'
 import { bodyText } from '../json-body.js'
 import { mediaInputs } from '../media/media-inputs.js'
 import { readMultipart, type UploadedBody } from '../media/multipart.js'
@@ -161,14 +161,14 @@ async function checkedRequest(
 ): Promise<SubmitRequest> {
   const { config } = context
   const model = modelOf(config, body.model)
-  const options = submitOptions(body.options, model.task)
+  const options = submitOptions(body.options, model.task, { maxNewTokens: config.MAX_NEW_TOKENS })
   const tokenizer = context.tokenizers.get(body.model)
   const form = taskContracts[model.task].input
   const { inputs, single, blobs } = isMediaForm(form)
     ? await filesOf(body, model, form, uploads, context)
     : await jobInputs(body, model.task, tokenizer, model.limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)
-  await chargeInputs(c, inputs, tokenizer, context)
+  await chargeInputs(c, inputs, tokenizer, context, readingOf(model.task, options))
   const tenant = c.get('tenant').name
   return {
     model: body.model,

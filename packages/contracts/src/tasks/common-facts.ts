@@ -31,7 +31,9 @@ export const commonFacts = z.object({
   device: z.enum(devices).optional().describe('Where its forward pass runs; absent: `cpu`'),
   max_tokens: z.number().int().positive(),
   batching: z.object({
-    mode: batchMode.describe('`one_at_a_time` where the self-test found that company changes an answer'),
+    mode: batchMode.describe(
+      '`one_at_a_time` where the self-test found that company changes an answer, and where the task is run so',
+    ),
     probe_difference: z.number().describe('Largest difference between a result alone and in a mixed batch'),
     policy: batchPolicySchema
       .optional()

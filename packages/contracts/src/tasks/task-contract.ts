@@ -10,6 +10,8 @@ export type Params = Readonly<Record<string, ParamValue>>
 
 export interface TaskContract {
   readonly input: InputForm
+  /** Another form that it takes as well. */
+  readonly otherInput?: InputForm
   /** Options that say how a result is written out, and `truncate` where an input can be cut. */
   readonly options: readonly OptionName[]
   /**
@@ -17,4 +19,10 @@ export interface TaskContract {
    * gives none, so that giving it and leaving it out is one key; or null where it then has none.
    */
   readonly params: Readonly<Partial<Record<OptionName, ParamValue | null>>>
+  /** Params that a client must give. */
+  readonly required?: readonly OptionName[]
+  /** An input that is longer than the model takes is read in parts: a gateway refuses none for its tokens. */
+  readonly splits?: true
+  /** Most items of a chunk, where one takes much longer than a forward pass. */
+  readonly chunkItems?: number
 }

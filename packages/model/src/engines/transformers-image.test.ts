@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { EncodedItem, Engine, EngineSpec } from '../engine.js'
 import { engineConformance } from '../engine-conformance.js'
-import { gradientPng } from '../tasks/image-inputs.js'
+import { gradientPng } from '../gradient-png.js'
 import { createEngine } from './transformers-image.js'
 
 const folder = (name: string) =>

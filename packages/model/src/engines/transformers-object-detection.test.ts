@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { DetectedObject } from '@millrace/contracts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { objectRows, objectsOf } from '../detections.js'
+import { objectRows } from '../detections.js'
 import type { EncodedItem, Engine, EngineSpec } from '../engine.js'
+import { objectsOf } from '../tasks/object-detection.js'
 import { createEngine } from './transformers-object-detection.js'
 
 const folder = (name: string) =>

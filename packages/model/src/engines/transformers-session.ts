@@ -3,29 +3,30 @@
  * Every session option of Millrace is here.
  */
 import { createRequire, Module } from 'node:module'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
+import type { InferenceSession } from 'onnxruntime-common'
 import type { EngineSpec } from '../engine.js'
-import type { PaddedBatch } from '../padded-batch.js'
 import { deviceFault, thisMachine } from './device-fault.js'
-import type { ProcessedImage } from './image-processor.js'
 
 export type Transformers = typeof import('@huggingface/transformers')
 
+/** Tensors of one forward pass by the names that graphs have for them. */
+export type Feeds = Readonly<
+  Record<string, { readonly data: Float32Array | BigInt64Array; readonly dims: readonly number[] }>
+>
+
+/** The wanted output, whatever its shape; to be disposed after reading. */
 export interface SessionOutput {
-  data: Float32Array
-  dims: readonly number[]
+  readonly data: Float32Array
+  readonly dims: readonly number[]
+  /** The output beside it, where one was asked for. */
+  readonly beside: Float32Array | undefined
   dispose(): void
 }
 
 export interface LoadedSession {
-  /** @returns the wanted output, whatever its shape; to be disposed after reading */
-  run(batch: PaddedBatch): Promise<SessionOutput>
-  /** @param images all of one shape; @throws Error where they are not */
-  runImages(images: readonly ProcessedImage[]): Promise<SessionOutput>
-  /** Of one recording. */
-  runSamples(samples: Float32Array): Promise<SessionOutput>
-  /** @returns each of the wanted outputs in its order, undefined where the model has it not */
-  runImageToAll(image: ProcessedImage): Promise<(SessionOutput | undefined)[]>
+  /** What the graph does not ask for is left out. */
+  run(feeds: Feeds): Promise<SessionOutput>
   dispose(): Promise<unknown>
 }
 
@@ -72,11 +73,15 @@ export interface WantedOutput {
     | 'AutoModel'
     | 'AutoModelForSequenceClassification'
     | 'AutoModelForMaskedLM'
+    | 'AutoModelForTokenClassification'
+    | 'AutoModelForQuestionAnswering'
     | 'AutoModelForImageClassification'
     | 'AutoModelForObjectDetection'
     | 'AutoModelForCTC'
   /** Names it may have: the first that the model gives is taken. */
   readonly outputs: readonly string[]
+  /** Another that is read with it. */
+  readonly beside?: string
 }
 
 /** ONNX Runtime's default, named because a prepared file depends on it. */
@@ -103,10 +108,15 @@ type OnnxRuntime = typeof import('onnxruntime-common') & {
 }
 
 /** The very copy that transformers.js loads: a saved file must suit its version. */
-function onnxRuntime(): OnnxRuntime {
+export function requireRuntime(): OnnxRuntime {
   return createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))(
     'onnxruntime-node',
   )
+}
+
+/** @returns a session on one graph of a model folder, without transformers.js around it */
+export function openGraph(dir: string, file: string, threads: number): Promise<InferenceSession> {
+  return requireRuntime().InferenceSession.create(join(dir, file), sessionOptions(threads))
 }
 
 /**
@@ -119,7 +129,7 @@ export async function saveOptimized(
   to: string,
   { threads, prepacked }: { threads: number; prepacked: boolean },
 ): Promise<void> {
-  const { InferenceSession } = onnxRuntime()
+  const { InferenceSession } = requireRuntime()
   const options = sessionOptions(threads)
   const session = await InferenceSession.create(from, {
     ...options,
@@ -142,7 +152,7 @@ export async function saveOptimized(
 export async function loadSession(
   transformers: Transformers,
   spec: EngineSpec,
-  { head, outputs: names }: WantedOutput,
+  { head, outputs: names, beside }: WantedOutput,
 ): Promise<LoadedSession> {
   const { Tensor } = transformers
   const loading = transformers[head].from_pretrained(spec.prepared ?? spec.dir, {
@@ -155,72 +165,46 @@ export async function loadSession(
   })
   const model = await loading.catch((error: unknown) => {
     if (spec.device === 'cpu') throw error
-    const backends = onnxRuntime().listSupportedBackends()
+    const backends = requireRuntime().listSupportedBackends()
     const said = error instanceof Error ? error.message : String(error)
     throw deviceFault(spec.device, thisMachine(backends.map(({ name }) => name)), said)
   })
-  const wanted = new Set<string>(model.sessions.model?.inputNames ?? [])
-  type Tensors = Record<string, InstanceType<typeof Tensor>>
-  const pick = async (inputs: Tensors, wanted: (outputs: Tensors) => readonly (string | undefined)[]) => {
-    const outputs: Tensors = await model(inputs)
-    const picked = wanted(outputs).map((name) => (name === undefined ? undefined : outputs[name]))
-    // Classes of the library name outputs that this model has not, and gather those they do not know in a list.
-    for (const other of Object.values(outputs).flat()) if (!picked.includes(other)) other?.dispose()
-    return picked.map((tensor) => tensor && plain(tensor))
-  }
-  const plain = (tensor: InstanceType<typeof Tensor>): SessionOutput => {
-    if (!(tensor.data instanceof Float32Array)) {
-      throw new Error(`The model's output is ${tensor.type}, not float32`)
-    }
-    return { data: tensor.data, dims: tensor.dims, dispose: () => tensor.dispose() }
-  }
-  const outputOf = async (inputs: Tensors): Promise<SessionOutput> => {
-    const [output] = await pick(inputs, (outputs) => [names.find((one) => outputs[one])])
-    if (output === undefined) {
-      throw new Error(`The model gives no ${names.join(' or ')}; its outputs are others`)
-    }
-    return output
-  }
+  const asked = new Set<string>(model.sessions.model?.inputNames ?? [])
   return {
-    run({ ids, mask, types, dims }) {
-      const inputs: Tensors = { input_ids: new Tensor('int64', ids, dims) }
-      if (wanted.has('attention_mask')) inputs.attention_mask = new Tensor('int64', mask, dims)
-      if (wanted.has('token_type_ids')) inputs.token_type_ids = new Tensor('int64', types, dims)
-      return outputOf(inputs)
-    },
-    runImages(images) {
-      const [data, dims] = stacked(images)
-      return outputOf({ pixel_values: new Tensor('float32', data, dims) })
-    },
-    runSamples(samples) {
-      const dims = [1, samples.length]
-      const inputs: Tensors = { input_values: new Tensor('float32', samples, dims) }
-      if (wanted.has('attention_mask')) {
-        inputs.attention_mask = new Tensor('int64', new BigInt64Array(samples.length).fill(1n), dims)
+    async run(feeds) {
+      const inputs: Record<string, InstanceType<typeof Tensor>> = {}
+      for (const [name, { data, dims }] of Object.entries(feeds)) {
+        const type = data instanceof Float32Array ? 'float32' : 'int64'
+        if (asked.has(name)) inputs[name] = new Tensor(type, data, [...dims])
       }
-      return outputOf(inputs)
-    },
-    runImageToAll(image) {
-      const [data, dims] = stacked([image])
-      const inputs: Tensors = { pixel_values: new Tensor('float32', data, dims) }
-      // Nothing is padding: the whole image counts, at whatever size the mask has.
-      if (wanted.has('pixel_mask')) {
-        inputs.pixel_mask = new Tensor('int64', new BigInt64Array(64 * 64).fill(1n), [1, 64, 64])
+      const outputs: Record<string, InstanceType<typeof Tensor>> = await model(inputs)
+      const name = names.find((one) => outputs[one])
+      const output = name === undefined ? undefined : outputs[name]
+      // Classes of the library name outputs that this model has not, and gather those they do not know in a list.
+      const second = beside === undefined ? undefined : outputs[beside]
+      for (const other of Object.values(outputs).flat()) {
+        if (other !== output && other !== second) other?.dispose()
       }
-      return pick(inputs, () => names)
+      if (output === undefined) {
+        throw new Error(`The model gives no ${names.join(' or ')}; its outputs are others`)
+      }
+      if (beside !== undefined && !(second?.data instanceof Float32Array)) {
+        throw new Error(`The model gives no float32 ${beside}`)
+      }
+      if (!(output.data instanceof Float32Array)) {
+        throw new Error(`The model's output is ${output.type}, not float32`)
+      }
+      const dispose = () => {
+        output.dispose()
+        second?.dispose()
+      }
+      return {
+        data: output.data,
+        dims: output.dims,
+        beside: second?.data as Float32Array | undefined,
+        dispose,
+      }
     },
     dispose: () => model.dispose(),
   }
-}
-
-/** @throws Error where their shapes differ */
-export function stacked(images: readonly ProcessedImage[]): [Float32Array, number[]] {
-  const dims = images[0]?.dims ?? []
-  if (!images.every((image) => String(image.dims) === String(dims))) {
-    throw new Error('The processor of the model gives images of different shapes')
-  }
-  const size = dims.reduce((product, dim) => product * dim, 1)
-  const data = new Float32Array(images.length * size)
-  for (const [place, image] of images.entries()) data.set(image.data, place * size)
-  return [data, [images.length, ...dims]]
 }

@@ -1,64 +1,44 @@
 /**
  * Speech with transformers.js on ONNX Runtime, for models with a CTC head: the best class of each moment. One recording
- * at a time. Reads one local folder and never the network.
+ * at a time: padding changes what these models hear.
  */
-import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec } from '../engine.js'
-import { sineWav } from '../tasks/speech-recognition.js'
+import type { CreateEngine } from '../engine.js'
+import { sineWav } from '../sine-wav.js'
 import { decodeAudio } from './audio-decoder.js'
 import { resample } from './resample.js'
-import { importTransformers, type LoadedSession, loadSession } from './transformers-session.js'
+import { type OpenFeed, SessionEngine } from './session-engine.js'
+import { importTransformers } from './transformers-session.js'
 
-export const createEngine: CreateEngine = (spec) => new TransformersSpeech(spec)
-
-class TransformersSpeech implements Engine {
-  readonly #spec: EngineSpec
-  readonly #maxSeconds: number
-  #session: LoadedSession | undefined
-
-  constructor(spec: EngineSpec) {
-    this.#spec = spec
-    this.#maxSeconds = Number(spec.options.maxAudioS ?? Number.POSITIVE_INFINITY)
-  }
-
-  async load(): Promise<EngineFacts> {
-    this.#session = await loadSession(importTransformers(), this.#spec, {
-      head: 'AutoModelForCTC',
-      outputs: ['logits'],
-    })
-    // Shows that the model is of this kind, and pays for first-run allocations now.
-    await this.run([{ ids: new Int32Array(), extra: { bytes: sineWav(0.5, 440, 16_000) } }])
-    return { dimensions: 0 }
-  }
-
-  async run(batch: readonly EncodedItem[]): Promise<Float32Array[]> {
-    const heard = []
-    for (const { extra } of batch) heard.push(await this.#hear(extra?.bytes))
-    return heard
-  }
-
-  async #hear(bytes: Uint8Array | undefined): Promise<Float32Array> {
-    const rule = this.#spec.output
-    if (this.#session === undefined) throw new Error('The engine is not loaded')
-    if (rule.kind !== 'frames') throw new Error('A speech engine has to be told the rate and the classes')
-    const { samples, rate } = await decodeAudio(bytes, this.#maxSeconds)
-    const heard = resample(samples, rate, rule.rate)
-    const logits = await this.#session.runSamples(rule.normalize ? normalized(heard) : heard)
-    try {
-      const [, , classes = 0] = logits.dims
-      if (logits.dims.length !== 3 || classes < rule.classes) {
-        throw new Error(`The model's logits have the shape [${logits.dims}], not [1, n, ${rule.classes}]`)
+export const createEngine: CreateEngine = (spec) => {
+  const rule = spec.output
+  if (rule.kind !== 'frames') throw new Error('A speech engine has to be told the rate and the classes')
+  const maxSeconds = Number(spec.options.maxAudioS ?? Number.POSITIVE_INFINITY)
+  const feedSamples: OpenFeed<undefined> = async () => ({
+    transformers: importTransformers(),
+    feed: async ([row]) => {
+      const { samples, rate } = await decodeAudio(row?.extra?.bytes, maxSeconds)
+      const heard = resample(samples, rate, rule.rate)
+      const dims = [1, heard.length]
+      const feeds = {
+        input_values: { data: rule.normalize ? normalized(heard) : heard, dims },
+        attention_mask: { data: new BigInt64Array(heard.length).fill(1n), dims },
       }
-      return bestOfEach(logits.data, classes)
-    } finally {
-      logits.dispose()
-    }
-  }
-
-  async close(): Promise<void> {
-    const session = this.#session
-    this.#session = undefined
-    await session?.dispose()
-  }
+      return { feeds, pass: undefined }
+    },
+  })
+  return new SessionEngine(spec, feedSamples, {
+    wanted: { head: 'AutoModelForCTC', outputs: ['logits'] },
+    probe: { ids: new Int32Array(), extra: { bytes: sineWav(0.5, 440, rule.rate) } },
+    made: 'class',
+    apart: true,
+    read({ data, dims }) {
+      const [, , classes = 0] = dims
+      if (dims.length !== 3 || classes < rule.classes) {
+        throw new Error(`The model's logits have the shape [${dims}], not [1, n, ${rule.classes}]`)
+      }
+      return [bestOfEach(data, classes)]
+    },
+  })
 }
 
 /** Mean 0 and variance 1, as Wav2Vec2FeatureExtractor makes it. */

@@ -23,8 +23,8 @@ export type TaskResult =
   | { readonly kind: 'labels'; readonly labels: readonly string[]; readonly scores: Float32Array }
   | { readonly kind: 'score'; readonly score: number }
   | { readonly kind: 'candidates'; readonly candidates: readonly Candidate[] }
-  /** What a client reads, as plain JSON. */
-  | { readonly kind: 'value'; readonly value: unknown }
+  /** What a client reads, as plain JSON. `partial`: it ended early, so it is the answer here and no other's. */
+  | { readonly kind: 'value'; readonly value: unknown; readonly partial?: boolean }
 
 export interface ModelTask {
   /** Name of an engine of this package. */
@@ -36,8 +36,6 @@ export interface ModelTask {
   readonly tokenizer?: TextTokenizer
   /** The longest input that the model takes, or what each costs. Default: the tokenizer's. */
   readonly maxTokens?: number
-  /** No forward pass holds more than one item. */
-  readonly oneAtATime?: boolean
   /** So many first values of a vector change with rounding by a little only, all by default; the self-test compares these. */
   readonly continuous?: (length: number) => number
   /** An input of this task that holds `text`, for the self-test; where it cannot, another one for each `place`. */
@@ -55,6 +53,18 @@ export interface LoadedTask {
   readonly facts: TaskFacts
   /** @param output what the engine gave for `item`, which was encoded from `input` */
   resultOf(output: Float32Array, item: EncodedItem, input: ModelInput): TaskResult
+  /** Where items grow token by token: reads along while the engine writes one. */
+  readonly follow?: (item: EncodedItem, input: ModelInput) => Follower
+}
+
+/** Reads one item along. */
+export interface Follower {
+  /**
+   * @param at place of the first of these tokens; those that were heard before are heard again after a crash
+   * @returns the text that is sure by now, a beginning of the result's; and whether nothing can follow, so that the
+   * engine may end
+   */
+  tokens(at: number, ids: readonly number[]): { readonly text: string; readonly ended: boolean }
 }
 
 /** The usual probe and encoding: the whole input is one text. */

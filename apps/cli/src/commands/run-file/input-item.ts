@@ -1,12 +1,19 @@
 /** One line of input: a JSON string, or an object with `input` and perhaps an `id`. Pure. */
-import { type ItemError, type JobInput, jobInputSchema } from '@millrace/contracts'
+import {
+  formWords,
+  type InputForm,
+  type ItemError,
+  inputFormOf,
+  inputForms,
+  type JobInput,
+} from '@millrace/contracts'
 import { type Line, maxLineBytes } from './input-lines.js'
 
 export interface InputItem {
   readonly index: number
   /** Whatever the line gave, to find the output by; undefined where it gave none. */
   readonly id: unknown
-  /** A text, or what else a model's task takes: { query, text }, { image }, { audio }. */
+  /** A text, or what else the model's task takes: a query and a text, a question and a context, messages, an image, audio. */
   readonly input: JobInput
 }
 
@@ -38,7 +45,7 @@ export function readLine({ index, bytes }: Line): ReadLine {
     return failed('invalid_request', 'the line is neither a string nor an object with `input`')
   }
   const { input, id } = value as { input?: unknown; id?: unknown }
-  const given = jobInputSchema.safeParse(input)
-  if (given.success) return { item: { index, id, input: given.data } }
-  return failed('invalid_request', '`input` is no string, { query, text }, { image } or { audio }', id)
+  if (inputFormOf(input) !== undefined) return { item: { index, id, input: input as JobInput } }
+  const forms = Object.keys(inputForms) as InputForm[]
+  return failed('invalid_request', `\`input\` is none of ${forms.map(formWords).join(', ')}`, id)
 }
