@@ -24,7 +24,7 @@ beforeAll(async () => {
     strictBatching: true,
   })
   for (const text of pool) {
-    const { outcomes } = await engine.runBatch([engine.tokenizer.encode(text, { truncate: false })])
+    const { outcomes } = await engine.runBatch([engine.encode({ input: text, truncate: false })])
     if (!outcomes[0]?.ok) throw new Error(`the engine failed '${text}'`)
     truth.set(text, [...outcomes[0].vector])
   }

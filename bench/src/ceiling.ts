@@ -21,7 +21,7 @@ export async function ceilingThroughput(
   seconds: number,
 ): Promise<number> {
   const items = texts
-    .map((text): EncodedItem => model.tokenizer.encode(text, { truncate: false }))
+    .map((text): EncodedItem => model.encode({ input: text, truncate: false }))
     .sort((a, b) => a.ids.length - b.ids.length)
   const batches = cut(items, area)
   const endMs = performance.now() + seconds * 1000
@@ -47,7 +47,7 @@ export async function ceilingThroughput(
 export async function aloneLatencies(model: LoadedModel, texts: readonly string[]): Promise<number[]> {
   const times: number[] = []
   for (const text of texts) {
-    const item = model.tokenizer.encode(text, { truncate: false })
+    const item = model.encode({ input: text, truncate: false })
     const startedMs = performance.now()
     await model.runBatch([item])
     times.push(performance.now() - startedMs)

@@ -12,7 +12,7 @@ import type { SubmitContext, SubmitRequest } from './submit.js'
  * @throws MillraceError idempotency_mismatch, job_gone
  */
 export async function earlierJob(
-  { repeatable, tenant }: SubmitRequest,
+  { repeatable, tenant }: Pick<SubmitRequest, 'repeatable' | 'tenant'>,
   { store, queues, list, now }: SubmitContext,
 ): Promise<StoredJob | undefined> {
   if (repeatable === null) return undefined
@@ -66,11 +66,16 @@ export async function acceptJob(job: NewJob, context: SubmitContext): Promise<bo
     if (job.requestDigest === null) await store.settle(job, 'failed', error, now()).catch(() => {})
     throw fault.reason
   }
-  fleet.queued(job.model, count)
+  fleet.queued(job.model, count, bytesOf(job.blobs))
   if (count === 0 && job.webhook?.events.includes('job.succeeded')) {
     await webhooks.add({ job: job.id, run: 0, event: 'job.succeeded' })
   }
   return created.status === 'fulfilled' && created.value === true
+}
+
+/** Of files that the queue Redis holds beside a record. */
+export function bytesOf(blobs: NewJob['blobs']): number {
+  return [...(blobs?.values() ?? [])].reduce((sum, { length }) => sum + length, 0)
 }
 
 /** None for what a repeat of the request may queue again: its chunks must be known by their own ids. */

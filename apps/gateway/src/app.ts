@@ -37,7 +37,7 @@ export function createApp(
   app.use(requestId)
   app.use(observeRequest(observers.metrics, observers.logger))
   app.use('/v1/*', authenticate(context.tenants, { required: keysRequired }))
-  app.use('/v1/*', limitBody(context.config.BODY_LIMIT_BYTES))
+  app.use('/v1/*', limitBody(context.config.BODY_LIMIT_BYTES, context.config.JOB_MEDIA_BYTES))
 
   // Described by its route, handled by plain Hono: bodies are parsed once, by our own rules for faults.
   const submit = submitJob(context)

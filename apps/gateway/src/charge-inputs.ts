@@ -1,4 +1,5 @@
 /** Charges a request's tokens to a tenant that has a limit: those of its inputs, and those it lets a model write. */
+import { isMediaInput, readMediaInput } from '@millrace/contracts'
 import type { TextTokenizer } from '@millrace/tokenizer'
 import type { GatewayContext, RequestContext } from './context.js'
 import { chargeTokens } from './middleware/rate-limit.js'
@@ -6,6 +7,8 @@ import { TokenCounter } from './token-counter.js'
 
 /** English has some 4.5 characters a token; used where this gateway has not the model's tokenizer. */
 const charsPerToken = 4
+/** An image or a recording is charged by the size of its file. */
+const bytesPerToken = 1024
 
 /**
  * @param reading.whole the model reads what is longer than it takes in parts
@@ -24,6 +27,10 @@ export async function chargeInputs(
   let tokens = newTokens * inputs.length
   const counter = tokenizer && new TokenCounter(tokenizer)
   for (const input of inputs) {
+    if (isMediaInput(input)) {
+      tokens += Math.ceil(readMediaInput(input).bytes / bytesPerToken)
+      continue
+    }
     tokens += counter?.tokensOf(input, { whole }) ?? Math.ceil(input.length / charsPerToken)
     if (counter?.needsRest) await counter.rest()
   }

@@ -1,5 +1,5 @@
 /** Whether each input can be a model's input at all. All faulty ones are named together, by their paths. */
-import { type FieldError, MillraceError } from '@millrace/contracts'
+import { type FieldError, isMediaInput, MillraceError } from '@millrace/contracts'
 import { isMessages, isPair, isTokenIds, masksFault, type TextTokenizer } from '@millrace/tokenizer'
 import { maxReportedFaults } from './error-response.js'
 import { TokenCounter } from './token-counter.js'
@@ -92,8 +92,8 @@ function textFault({ path, text }: TextToCheck, limits: InputLimits): FieldError
     return { path, code: 'input_too_long', detail }
   }
   if (!text.isWellFormed()) return { path, code: 'invalid_input', detail: 'holds half of a surrogate pair' }
-  if (isTokenIds(text) || isPair(text) || isMessages(text)) {
-    const detail = 'begins with a mark that is kept for token ids, pairs and messages'
+  if (isTokenIds(text) || isPair(text) || isMessages(text) || isMediaInput(text)) {
+    const detail = 'begins with a mark that is kept for token ids, pairs, messages and files'
     return { path, code: 'invalid_input', detail }
   }
   return undefined

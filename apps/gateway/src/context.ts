@@ -18,6 +18,7 @@ import type { TextTokenizer } from '@millrace/tokenizer'
 import type { Context as HonoContext } from 'hono'
 import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
+import type { MediaContext } from './media/media-inputs.js'
 import type { Tenant } from './middleware/authenticate.js'
 import type { SubmitContext } from './submit.js'
 
@@ -38,6 +39,7 @@ export interface GatewayContext {
   limits: RateLimits
   /** @throws MillraceError webhook_refused where this address may not be called */
   checkWebhook: (url: string) => Promise<void>
+  media: MediaContext
   fleet: FleetView
   texts: ResultTexts
   /** By alias; absent where this gateway has not the model's files. */

@@ -98,8 +98,9 @@ export class FleetView {
     return this.#fleet.models.get(alias)
   }
 
-  /** Counts what this gateway queued itself, until the next sample sees it. */
-  queued(alias: string, chunks: number): void {
+  /** Counts what this gateway queued itself, and the bytes of its files, until the next sample sees it. */
+  queued(alias: string, chunks: number, bytes = 0): void {
+    if (this.#memory && bytes > 0) this.#memory = { ...this.#memory, used: this.#memory.used + bytes }
     const sampled = this.#sampled.get(alias)
     if (sampled) sampled.queuedSince += chunks
   }

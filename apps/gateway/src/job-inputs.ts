@@ -29,6 +29,8 @@ export interface JobInputs {
   inputs: string[]
   /** Whether the client gave `input`. */
   single: boolean
+  /** Files of the inputs that are images or recordings. */
+  blobs?: ReadonlyMap<string, Buffer>
 }
 
 /**
@@ -42,15 +44,24 @@ export async function jobInputs(
   tokenizer: TextTokenizer | undefined,
   limits: InputLimits,
 ): Promise<JobInputs> {
-  const single = input !== undefined
-  const given = single ? [input] : inputs
-  const pathOf = (i: number) => (single ? 'input' : `inputs[${i}]`)
-  refuseOtherShapes(given, task, pathOf)
+  const { given, single, pathOf } = givenInputs({ input, inputs }, task)
   const item = (i: number) => itemOf(given[i] ?? '', pathOf(i))
   const contract: TaskContract = taskContracts[task]
   const cut = truncate || contract.splits === true
   await checkItems({ count: given.length, item, path: 'inputs', truncate: cut, tokenizer }, limits)
   return { inputs: given.map(stringOf), single }
+}
+
+/** @throws MillraceError invalid_request for another shape than the task's */
+export function givenInputs(
+  { input, inputs = [] }: Pick<SubmitJob, 'input' | 'inputs'>,
+  task: Task,
+): { given: readonly JobInput[]; single: boolean; pathOf: (i: number) => string } {
+  const single = input !== undefined
+  const given = single ? [input] : inputs
+  const pathOf = (i: number) => (single ? 'input' : `inputs[${i}]`)
+  refuseOtherShapes(given, task, pathOf)
+  return { given, single, pathOf }
 }
 
 function itemOf(given: JobInput, path: string): ItemToCheck {
@@ -130,7 +141,11 @@ export function submitOptions(
   { maxNewTokens }: { maxNewTokens: number },
 ): SubmitOptions {
   const fit = optionsOf(task)
-  const unfit = Object.entries(options).find(([name, value]) => value !== undefined && !fit.includes(name))
+  // `truncate` is false where nobody gave it.
+  const given = Object.entries(options).filter(
+    ([name, value]) => value !== (name === 'truncate' ? false : undefined),
+  )
+  const unfit = given.find(([name]) => !fit.includes(name))
   if (unfit) {
     const detail = `a ${task} model takes ${fit.join(' and ')}`
     throw fieldError('invalid_request', `options.${unfit[0]}`, detail)

@@ -22,10 +22,10 @@ export async function readBody<T>(
 }
 
 /** @throws MillraceError unsupported_media_type */
-export async function bodyText(c: RequestContext): Promise<string> {
+export async function bodyText(c: RequestContext, taken = 'application/json'): Promise<string> {
   const type = c.req.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== 'application/json') {
-    throw new MillraceError('unsupported_media_type', 'Send the body as application/json')
+    throw new MillraceError('unsupported_media_type', `Send the body as ${taken}`)
   }
   return c.req.text()
 }

@@ -18,6 +18,7 @@ import { FakeWorker, fakeClassifier, fakeReranker } from './fake-worker.js'
 import { bodyOf, everyTask, GatewayUnderTest, model } from './gateway-under-test.js'
 import { EventStream } from './read-event-stream.js'
 import { tags } from './routes/answers.js'
+import { multipartSchema } from './routes/multipart-schema.js'
 
 interface MediaType {
   schema: { $ref?: string; type?: string }
@@ -75,6 +76,7 @@ afterAll(async () => {
 /** What a component's examples have to fit. */
 const schemas: Record<string, z.ZodType> = {
   SubmitJob: submitJobSchema,
+  SubmitFiles: multipartSchema,
   CreateEmbeddings: createEmbeddingsSchema,
   Classify: classifySchema,
   Rerank: rerankSchema,

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
+import { isMediaForm, taskContracts } from '@millrace/contracts'
 import { ResultTexts } from '@millrace/job-view'
 import {
   ChunkQueues,
@@ -25,6 +26,7 @@ import { createApp } from './app.js'
 import type { GatewayContext } from './context.js'
 import type { Emit } from './events.js'
 import { FleetView } from './fleet-view.js'
+import { mediaContext } from './media/media-context.js'
 import { isLoopback } from './middleware/admin-key.js'
 import { observe } from './observe.js'
 
@@ -112,6 +114,7 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
       tenants,
       limits: limiter,
       checkWebhook: (url) => guard.assertCallable(url),
+      media: mediaContext(config, stopping.signal),
       fleet,
       tokenizers,
       texts: new ResultTexts(config.LRU_BYTES - lruBytes),
@@ -168,7 +171,7 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
 async function loadTokenizers(config: Config, emit: Emit): Promise<Map<string, TextTokenizer>> {
   const tokenizers = new Map<string, TextTokenizer>()
   for (const { alias, dir, task } of config.models.values()) {
-    if (dir === null) continue
+    if (dir === null || isMediaForm(taskContracts[task].input)) continue
     try {
       tokenizers.set(alias, await loadTextTokenizer(dir, task))
     } catch (error) {

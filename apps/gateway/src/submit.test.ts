@@ -1,6 +1,5 @@
 import { contentKey, encodeVector } from '@millrace/cache'
-import type { ModelFacts } from '@millrace/contracts'
-import { MillraceError } from '@millrace/contracts'
+import { MillraceError, type ModelFacts, writeMediaInput } from '@millrace/contracts'
 import { knownJobText, ResultTexts, storedJobText } from '@millrace/job-view'
 import type { KnownJob, NewJob, StoredJob } from '@millrace/jobs'
 import fc from 'fast-check'
@@ -365,5 +364,38 @@ describe('a request that may be sent again', () => {
     const { context, done } = fleet(new Set(), { queues: { add: () => Promise.reject(fault) } })
     await expect(submit(again, context)).rejects.toBe(fault)
     expect(done).toEqual(['create', 'list'])
+  })
+})
+
+describe('a job with files', () => {
+  const fileOf = (name: string) =>
+    writeMediaInput({ kind: 'image', type: 'image/png', bytes: 40, digest: name.padEnd(43, '-') })
+  const [known, missing] = [fileOf('known'), fileOf('missing')]
+  const blobs = new Map([known, missing].map((input) => [input, Buffer.alloc(40)]))
+
+  test('stores the bytes of what has to be computed, and no others', async () => {
+    const { context, created } = fleet(new Set([known]))
+    await submit(requestOf([known, missing], { blobs }), context)
+    expect([...(created[0]?.blobs?.keys() ?? [])]).toEqual(['missing'.padEnd(43, '-')])
+  })
+
+  test('has a record of its own, without bytes, where all is known: nothing is ever computed again', async () => {
+    const { context, created, remembered } = fleet(new Set([known]))
+    expect((await submit(requestOf([known], { blobs }), context)).kind).toBe('accepted')
+    expect([remembered.length, created[0]?.blobs, created[0]?.known.size]).toEqual([0, undefined, 1])
+  })
+
+  test('is refused where its bytes would fill the queue store', async () => {
+    const [queued, memory] = [[] as number[], { used: 750, max: 1000 }]
+    const { context } = fleet(new Set())
+    const room = {
+      ...context.fleet,
+      memory,
+      queued: (_: string, _chunks: number, bytes = 0) => queued.push(bytes),
+    }
+    await submit(requestOf([known], { blobs }), { ...context, fleet: room })
+    expect(queued).toEqual([40])
+    const both = submit(requestOf([known, missing], { blobs }), { ...context, fleet: room })
+    await expect(both).rejects.toMatchObject({ code: 'queue_memory' })
   })
 })

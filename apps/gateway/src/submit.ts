@@ -12,6 +12,7 @@ import { keyMaker, type ResultCache } from '@millrace/cache'
 import {
   type Metadata,
   type ModelFacts,
+  readMediaInput,
   type Task,
   type TaskContract,
   taskContracts,
@@ -33,7 +34,7 @@ import {
   storedJob,
   type WebhookQueue,
 } from '@millrace/jobs'
-import { acceptJob, earlierJob } from './accept-job.js'
+import { acceptJob, bytesOf, earlierJob } from './accept-job.js'
 import { type AdmissionLimits, isNearlyFull } from './admission.js'
 import { admitOrSay } from './admit-or-say.js'
 import type { Emit } from './events.js'
@@ -50,6 +51,8 @@ export interface SubmitRequest {
   model: string
   task: Task
   inputs: readonly string[]
+  /** Files of the inputs that are images or recordings. */
+  blobs?: ReadonlyMap<string, Buffer>
   single: boolean
   options: SubmitOptions
   priority: number
@@ -118,8 +121,10 @@ export async function submit(
   }
   const { chunkItems = context.chunkItems }: TaskContract = taskContracts[request.task]
   const chunks = cut(missing, Math.min(chunkItems, context.chunkItems))
-  if (chunks.length > 0) await admitOrSay(request.model, chunks.length, context)
-  const job: NewJob = { ...newFacts(request, slots, distinct.length, known.size, context), known, chunks }
+  const blobs = blobsOf(missing, request)
+  if (chunks.length > 0) await admitOrSay(request.model, chunks.length, context, bytesOf(blobs))
+  const facts = newFacts(request, slots, distinct.length, known.size, context)
+  const job: NewJob = { ...facts, known, chunks, ...(blobs.size > 0 ? { blobs } : {}) }
   beforeQueueing(job.id)
   if (!(await acceptJob(job, context))) {
     // Another request with this id came first, at the same moment.
@@ -134,7 +139,6 @@ export async function submit(
     items: slots.length,
     chunks: chunks.length,
   })
-  const { known: _known, chunks: _chunks, ...facts } = job
   const progress = freshProgress(chunks.length, limitsFrom(job, job.createdAtMs))
   const at = job.createdAtMs
   const settled = chunks.length === 0 && { status: 'succeeded' as const, startedAtMs: at, completedAtMs: at }
@@ -142,8 +146,19 @@ export async function submit(
 }
 
 /** What has nothing to be remembered but its output: then a hit needs no record of its own. */
-function isLight({ webhook, repeatable }: SubmitRequest): boolean {
-  return webhook === null && repeatable === null
+function isLight({ webhook, repeatable, blobs }: SubmitRequest): boolean {
+  // A small record computes again what a cache forgot, from inputs that it holds whole: files are not kept for that.
+  return webhook === null && repeatable === null && blobs === undefined
+}
+
+/** By digest: only of what has to be computed. */
+function blobsOf(missing: readonly SlotInput[], { blobs }: SubmitRequest): Map<string, Buffer> {
+  const found = new Map<string, Buffer>()
+  for (const { input } of missing) {
+    const bytes = blobs?.get(input)
+    if (bytes) found.set(readMediaInput(input).digest, bytes)
+  }
+  return found
 }
 
 /** `slots[i]` is the index in `distinct` of what item i holds. */

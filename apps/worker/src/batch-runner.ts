@@ -5,11 +5,12 @@
 import type { Batch, Batcher } from '@millrace/batching'
 import { encodeError, encodeResult } from '@millrace/cache'
 import { MillraceError } from '@millrace/contracts'
-import { type BatchOutcome, costOf, type LoadedModel } from '@millrace/model'
+import { type BatchOutcome, costOf, type EncodedItem, type LoadedModel } from '@millrace/model'
 import { BatchGrowth, wholeTextOf } from './batch-growth.js'
 import type { Claims } from './claims.js'
 import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
+import { readBlobs } from './read-blobs.js'
 
 export interface BatchRunnerOptions {
   alias: string
@@ -46,13 +47,7 @@ export class BatchRunner {
       item.tokenizeMs = performance.now() - startedMs
       batcher.add(item, costOf(item.encoded), item.priority)
     } catch (error) {
-      if (error instanceof MillraceError) {
-        const bytes = encodeError({ code: error.code, detail: error.message })
-        item.finish({ bytes, via: 'computed', tokenizeMs: 0, batch: null })
-      } else {
-        item.abandon(error)
-      }
-      void this.#options.claims.release([item.key])
+      this.#refuse(item, error)
     }
   }
 
@@ -83,24 +78,60 @@ export class BatchRunner {
   }
 
   async #run(batch: Batch<ItemInFlight>): Promise<void> {
-    const { model, claims, onRoom, onModelLost, emit, alias } = this.#options
-    const { items, realTokens, paddedTokens, reason } = batch
+    // Nothing is awaited for a text: its batch leaves in this turn.
+    if (batch.items.every(({ blobs }) => blobs.length === 0)) {
+      return this.#compute(
+        batch,
+        batch.items,
+        batch.items.map(({ encoded }) => encoded),
+      )
+    }
+    const items: ItemInFlight[] = []
+    const encoded: EncodedItem[] = []
+    for (const one of await readBlobs(batch.items, this.#options.model)) {
+      if ('fault' in one) this.#refuse(one.item, one.fault)
+      else {
+        items.push(one.item)
+        encoded.push(one.encoded)
+      }
+    }
+    if (items.length > 0) return this.#compute(batch, items, encoded)
+    this.#leave()
+  }
+
+  /** An item that cannot be computed, whose claim is ours: its own failure, or that of this worker. */
+  #refuse(item: ItemInFlight, fault: unknown): void {
+    void this.#options.claims.release([item.key])
+    // Redis being away says nothing of the item: its chunk is tried again.
+    if (!(fault instanceof MillraceError) || fault.code === 'queue_unavailable') {
+      item.abandon(fault)
+      return
+    }
+    const bytes = encodeError({ code: fault.code, detail: fault.message })
+    item.finish({ bytes, via: 'computed', tokenizeMs: 0, batch: null })
+  }
+
+  #leave(): void {
+    this.#batchesOut -= 1
+    this.pump()
+    this.#options.onRoom()
+  }
+
+  async #compute(
+    { realTokens, paddedTokens, reason }: Batch<ItemInFlight>,
+    items: readonly ItemInFlight[],
+    encoded: readonly EncodedItem[],
+  ): Promise<void> {
+    const { model, claims, onModelLost, emit, alias } = this.#options
     const count = items.length
     const keys = items.map(({ key }) => key)
     const growth = model.follow && new BatchGrowth(items, model.follow)
     if (growth) this.#growing.add(growth)
     try {
-      const { outcomes, predictMs } = await model
-        .runBatch(
-          items.map(({ encoded }) => encoded),
-          growth?.hooks,
-        )
-        .finally(() => {
-          if (growth) this.#growing.delete(growth)
-          this.#batchesOut -= 1
-          this.pump()
-          onRoom()
-        })
+      const { outcomes, predictMs } = await model.runBatch(encoded, growth?.hooks).finally(() => {
+        if (growth) this.#growing.delete(growth)
+        this.#leave()
+      })
       emit({ type: 'batch-done', model: alias, items: count, realTokens, paddedTokens, predictMs, reason })
       const results = outcomes.map((outcome, i) => resultOf(outcome, items[i], model))
       // Only answers are shared: a failure may be this worker's own.

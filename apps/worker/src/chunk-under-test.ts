@@ -105,6 +105,7 @@ export function chunkUnderTest(options: {
         if (!one) throw new Error('nothing to take')
         return one
       },
+      readBlob: async () => undefined,
       storeChunk: async (result, _nowMs, tell) => {
         done.push('store')
         stored.push(result)

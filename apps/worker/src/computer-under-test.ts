@@ -72,9 +72,10 @@ export function computerUnderTest(
   const model: Partial<LoadedModel> = {
     facts: embeddingFacts,
     slots: 2,
-    encode: ({ input }) => {
+    encode: ({ input, bytes }) => {
       if (input.length > 8) throw new MillraceError('input_too_long', 'too long')
       const ids = new Int32Array(input.length)
+      if (bytes) return { ids, extra: { bytes } }
       return input.startsWith('$') ? { ids, cost: 8 } : { ids }
     },
     resultOf: (values) => ({ kind: 'vector', values }),

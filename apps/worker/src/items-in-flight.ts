@@ -4,10 +4,15 @@
  */
 import type { EncodedItem, ModelInput } from '@millrace/model'
 
-export interface ItemRequest extends ModelInput {
+/** The bytes of an image or a recording, read when they are needed; undefined where they are gone. */
+export type ReadBlob = () => Promise<Uint8Array | undefined>
+
+export interface ItemRequest extends Omit<ModelInput, 'bytes'> {
   key: string
   /** 0 goes first. An item that several jobs want keeps that of the first. */
   priority: number
+  /** Absent where the input is all there is. */
+  blob?: ReadBlob
   /** Its result is this request's alone, and is not kept. */
   unshared?: boolean
 }
@@ -26,6 +31,8 @@ export interface ItemAnswer {
 }
 
 export interface ItemInFlight extends ItemRequest {
+  /** One for each job that wants it: one that was canceled has its bytes no more. */
+  readonly blobs: ReadBlob[]
   readonly answer: Promise<ItemAnswer>
   /** Requests that wait for it; at 0 it is not worth computing any more. */
   wanted: number
@@ -56,6 +63,7 @@ export class ItemsInFlight {
     const running = this.#byKey.get(request.key)
     const item = running ?? this.#start(request)
     item.wanted += 1
+    if (request.blob) item.blobs.push(request.blob)
     return { item, fresh: running === undefined }
   }
 
@@ -73,6 +81,7 @@ export class ItemsInFlight {
     }
     const item: ItemInFlight = {
       ...request,
+      blobs: [],
       answer,
       wanted: 0,
       encoded: { ids: new Int32Array() },

@@ -11,7 +11,7 @@
  */
 import { hash } from 'node:crypto'
 import { keyMaker } from '@millrace/cache'
-import { isTerminal, type Task } from '@millrace/contracts'
+import { isMediaInput, isTerminal, readMediaInput, type Task } from '@millrace/contracts'
 import type { ChunkDelivery, ChunkResult, JobFacts, JobStore, OutputPiece, TakenChunk } from '@millrace/jobs'
 import { allFailed, chunkResult } from './chunk-result.js'
 import { Canceled, type ChunksInHand, PastLimit } from './chunks-in-hand.js'
@@ -26,7 +26,7 @@ export interface ProcessJobContext extends TellWebhookContext {
   alias: string
   task: Task
   modelVersion: string
-  store: Pick<JobStore, 'take' | 'storeChunk' | 'settle' | 'appendOutput'>
+  store: Pick<JobStore, 'take' | 'storeChunk' | 'settle' | 'appendOutput' | 'readBlob'>
   computer: Pick<ItemComputer, 'compute'>
   inHand: Pick<ChunksInHand, 'take'>
   teller: Pick<SettledTeller, 'tell'>
@@ -134,7 +134,7 @@ async function compute(
 function requestsOf(
   { jobId, run }: ChunkDelivery,
   { facts, items }: Pick<Taken, 'facts' | 'items'>,
-  { modelVersion, task }: ProcessJobContext,
+  { modelVersion, task, store }: ProcessJobContext,
 ): ItemRequest[] {
   const { scope, truncate, params, priority, unshared } = facts
   if (unshared) {
@@ -147,7 +147,11 @@ function requestsOf(
   }
   // The key is made here, from this worker's own model version: a gateway may still know an older one.
   const key = keyMaker({ scope, modelVersion, task, options: { truncate, ...params } })
-  return items.map(({ input }) => ({ key: key(input), input, truncate, params, priority }))
+  const blobOf = (input: string) => () => store.readBlob(jobId, readMediaInput(input).digest)
+  return items.map(({ input }) => ({
+    ...{ key: key(input), input, truncate, params, priority },
+    ...(isMediaInput(input) ? { blob: blobOf(input) } : {}),
+  }))
 }
 
 function isNoFault(reason: unknown): boolean {

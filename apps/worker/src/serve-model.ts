@@ -203,6 +203,7 @@ function load({ config, model, emit, engineModule }: ServeModelOptions): Promise
     batchTimeoutMs: model.limits.batchTimeoutMs,
     mappedWeights: config.MAPPED_WEIGHTS,
     strictBatching: config.STRICT_BATCHING,
+    engineOptions: { maxImagePixels: config.MAX_IMAGE_PIXELS, maxAudioS: config.MAX_AUDIO_S },
     ...(engineModule === undefined ? {} : { engineModule }),
     on: (event) => emit({ ...event, model: alias }),
   })

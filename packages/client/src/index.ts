@@ -25,6 +25,7 @@ export {
 } from './millrace.js'
 export type { OnRetry } from './retries.js'
 export type { StreamedEvent } from './stream-job.js'
+export type { SubmitFilesBody } from './submit-form.js'
 export {
   type VerifiedWebhook,
   type VerifyOptions,

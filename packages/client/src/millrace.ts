@@ -20,6 +20,7 @@ import { limit } from './limit.js'
 import { unexpectedAnswer } from './problem.js'
 import type { OnRetry } from './retries.js'
 import { type StreamedEvent, streamJob } from './stream-job.js'
+import { type SubmitFilesBody, submitForm } from './submit-form.js'
 import { Transport } from './transport.js'
 
 /** The body of a submit: `model`, `input` or `inputs`, and what else the contract takes. */
@@ -95,7 +96,19 @@ export class Millrace {
    * Hands a job in. It is settled already where the cache knew everything, or `waitS` was enough; else wait for it by its id.
    * @throws MillraceApiError, MillraceConnectionError; aborted, the signal's reason: the job may have been accepted
    */
-  async submit(body: SubmitBody, options: SubmitOptions = {}): Promise<Job> {
+  submit(body: SubmitBody, options: SubmitOptions = {}): Promise<Job> {
+    return this.#submit(body, options)
+  }
+
+  /**
+   * The same, with images or recordings as files.
+   * @throws MillraceApiError, MillraceConnectionError; aborted, the signal's reason: the job may have been accepted
+   */
+  submitFiles(body: SubmitFilesBody, options: SubmitOptions = {}): Promise<Job> {
+    return this.#submit(submitForm(body), options)
+  }
+
+  async #submit(body: SubmitBody | FormData, options: SubmitOptions): Promise<Job> {
     const { id, waitS, signal } = options
     if (waitS !== undefined && !(Number.isInteger(waitS) && waitS >= 1 && waitS <= 60)) {
       throw new RangeError('waitS must be a whole number from 1 to 60')

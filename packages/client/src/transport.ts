@@ -141,12 +141,14 @@ export class Transport {
   #send(call: Omit<Call, 'repeatable'>, signal: AbortSignal): Promise<Response> {
     const { fetch } = this.#options // called bare: a browser's fetch refuses to be a method of anything else
     const headers: Record<string, string> = { accept: 'application/json', ...this.#headers, ...call.headers }
-    if (call.body !== undefined) headers['content-type'] = 'application/json'
+    // Of a form, fetch itself says the type, with the boundary that it chose.
+    const form = call.body instanceof FormData ? call.body : undefined
+    if (call.body !== undefined && !form) headers['content-type'] = 'application/json'
     return fetch(`${this.#base}${call.path}${queryText(call.query ?? {})}`, {
       method: call.method,
       headers,
       signal,
-      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+      ...(call.body === undefined ? {} : { body: form ?? JSON.stringify(call.body) }),
     })
   }
 }

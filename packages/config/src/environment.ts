@@ -8,6 +8,11 @@ import { limitRanges } from './limit-ranges.js'
 
 const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
+const cidrs = z
+  .string()
+  .default('')
+  .transform((list) => list.split(',').flatMap((cidr) => cidr.trim() || []))
+  .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()])))
 const redisUrl = z.url({ protocol: /^rediss?$/ })
 
 export const environmentSchema = z.object({
@@ -74,6 +79,30 @@ export const environmentSchema = z.object({
   MAX_INPUT_CHARS: int(...limitRanges.maxChars)
     .default(100_000)
     .describe('Most characters one input may hold'),
+  MAX_IMAGE_BYTES: int(1024, 1 << 28)
+    .default(10 << 20)
+    .describe('Largest image file; in JSON it is a third longer, and the body has its own limit'),
+  MAX_IMAGE_PIXELS: int(1024, 1 << 30)
+    .default(32_000_000)
+    .describe('Most pixels of an image, whatever the size of its file; decoded, one takes 4 bytes'),
+  MAX_AUDIO_BYTES: int(1024, 1 << 28)
+    .default(25 << 20)
+    .describe('Largest audio file'),
+  MAX_AUDIO_S: int(1, 86_400)
+    .default(60)
+    .describe('Longest recording: what a speech model needs of memory grows with its square'),
+  JOB_MEDIA_BYTES: int(1024, 1 << 30)
+    .default(32 << 20)
+    .describe('Most bytes of images and recordings in one job, and the largest multipart body'),
+  MEDIA_FETCH_TIMEOUT_MS: int(100, 300_000)
+    .default(10_000)
+    .describe('Longest time that fetching one image or recording may take'),
+  MEDIA_ALLOW_CIDRS: cidrs.describe(
+    'Ranges, separated by commas, that images and recordings may be fetched from although they are not public',
+  ),
+  MEDIA_ALLOW_HTTP: flag
+    .default(false)
+    .describe('Lets images and recordings be fetched from http addresses, not only https'),
   MAX_NEW_TOKENS: int(1, 1 << 20)
     .default(4096)
     .describe('Most tokens that a job may let a generating model write per input'),
@@ -158,12 +187,9 @@ export const environmentSchema = z.object({
   CONSUME_PROOF_MS: int(5000, 3_600_000)
     .default(30_000)
     .describe('A worker that has room but fetched nothing for this long while chunks wait exits'),
-  WEBHOOK_ALLOW_CIDRS: z
-    .string()
-    .default('')
-    .transform((list) => list.split(',').flatMap((cidr) => cidr.trim() || []))
-    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()])))
-    .describe('Ranges, separated by commas, that webhooks may call although they are not public'),
+  WEBHOOK_ALLOW_CIDRS: cidrs.describe(
+    'Ranges, separated by commas, that webhooks may call although they are not public',
+  ),
   WEBHOOK_ALLOW_HTTP: flag.default(false).describe('Lets webhooks call http addresses, not only https'),
   PUBLIC_URL: z
     .union([z.literal(''), z.url({ protocol: /^https?$/ })])

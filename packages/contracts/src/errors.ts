@@ -29,6 +29,14 @@ export const errorCodes = {
   wrong_task: { status: 422, title: 'This model is of another task', retryable: false },
   invalid_input: { status: 422, title: 'An input cannot be used by this model', retryable: false },
   input_too_long: { status: 422, title: 'An input is longer than the model takes', retryable: false },
+  unsupported_media: {
+    status: 422,
+    title: 'An input is no image or recording of a kind that is taken',
+    retryable: false,
+  },
+  input_too_large: { status: 422, title: 'An image or a recording is larger than allowed', retryable: false },
+  url_refused: { status: 422, title: 'This address may not be fetched', retryable: false },
+  fetch_failed: { status: 422, title: 'An input could not be fetched from its address', retryable: false },
   too_many_items: { status: 422, title: 'The job holds more items than allowed', retryable: false },
   idempotency_mismatch: {
     status: 422,

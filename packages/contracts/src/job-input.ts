@@ -7,6 +7,8 @@ export const inputForms = {
   query_and_text: ['query', 'text'],
   question_and_context: ['question', 'context'],
   messages: ['messages'],
+  image: ['image'],
+  audio: ['audio'],
 } as const satisfies Record<string, readonly string[]>
 export type InputForm = keyof typeof inputForms
 
@@ -40,12 +42,32 @@ export const messagesSchema = z
   })
   .meta({ id: 'Messages' })
 
+const where = 'A data URL, or an https URL that the gateway fetches'
+/** An input of an image task. */
+export const imageInputSchema = z
+  .strictObject({ image: z.string().describe(where) })
+  .meta({ id: 'ImageInput' })
+export type ImageInput = z.infer<typeof imageInputSchema>
+
+/** An input of a speech task. */
+export const audioInputSchema = z
+  .strictObject({ audio: z.string().describe(where) })
+  .meta({ id: 'AudioInput' })
+export type AudioInput = z.infer<typeof audioInputSchema>
+
 /** The fault of an input of no form at all. */
 const expectation =
-  'Invalid input: expected a string or, for a rerank model, { query, text }, for a question-answering model { question, context }; for a text-generation model also { messages: [{ role, content }] }'
+  'Invalid input: expected a string or, for a rerank model, { query, text }, for a question-answering model { question, context }; for a text-generation model also { messages: [{ role, content }] }; for an image model { image }, for a speech model { audio }'
 
 export const jobInputSchema = z.union(
-  [z.string(), queryAndTextSchema, questionAndContextSchema, messagesSchema],
+  [
+    z.string(),
+    queryAndTextSchema,
+    questionAndContextSchema,
+    messagesSchema,
+    imageInputSchema,
+    audioInputSchema,
+  ],
   { error: expectation },
 )
 export type JobInput = z.infer<typeof jobInputSchema>

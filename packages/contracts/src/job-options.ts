@@ -25,6 +25,12 @@ export const jobOptionsSchema = z
       .describe(
         'text-classification: only so many labels, the best; all by default. fill-mask: so many candidates, at most 20; 5 by default. question-answering: so many answers, at most 20; 1 by default. Generating: drawn from so many tokens, the likeliest',
       ),
+    threshold: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe('object-detection: only objects with a higher score than this; 0.5 by default'),
     raw_scores: z
       .boolean()
       .optional()

@@ -29,12 +29,12 @@ export type ScriptOutcome = [outcome: string, record?: string[]]
 const script = (name: string) => readFileSync(new URL(`../src/scripts/${name}.lua`, import.meta.url), 'utf8')
 
 export function defineJobCommands(redis: Redis): void {
-  redis.defineCommand('mrCreateJob', { numberOfKeys: 4, lua: script('create-job') })
-  redis.defineCommand('mrTakeChunk', { numberOfKeys: 3, lua: script('take-chunk') })
-  redis.defineCommand('mrStoreChunk', { numberOfKeys: 4, lua: script('store-chunk') })
+  redis.defineCommand('mrCreateJob', { numberOfKeys: 5, lua: script('create-job') })
+  redis.defineCommand('mrTakeChunk', { numberOfKeys: 4, lua: script('take-chunk') })
+  redis.defineCommand('mrStoreChunk', { numberOfKeys: 5, lua: script('store-chunk') })
   redis.defineCommand('mrAppendOutput', { numberOfKeys: 2, lua: script('append-output') })
-  redis.defineCommand('mrSettleJob', { numberOfKeys: 4, lua: script('settle-job') })
-  redis.defineCommand('mrRetryJob', { numberOfKeys: 4, lua: script('retry-job') })
+  redis.defineCommand('mrSettleJob', { numberOfKeys: 5, lua: script('settle-job') })
+  redis.defineCommand('mrRetryJob', { numberOfKeys: 5, lua: script('retry-job') })
   redis.defineCommand('mrIndexJob', { numberOfKeys: 2, lua: script('index-job') })
   redis.defineCommand('mrTakeWatched', { numberOfKeys: 1, lua: script('take-watched') })
   redis.defineCommand('mrForgetWatched', { numberOfKeys: 1, lua: script('forget-watched') })

@@ -180,6 +180,7 @@ export class JobStore {
         job.known.size,
         ...job.chunks.map(chunkPayload),
         ...known,
+        ...[...(job.blobs ?? [])].flat(),
       ),
     )
     return created === 1
@@ -214,9 +215,9 @@ export class JobStore {
 
   /** A worker takes a chunk. @param attempt which try of this chunk it is, from 1 */
   async take({ jobId, run, chunk }: ChunkRef, attempt: number, nowMs: number): Promise<TakenChunk> {
-    const { record, inputs, events } = keysOf(jobId)
+    const { record, inputs, events, blobs } = keysOf(jobId)
     const [state, facts = '', third = '', started, first, settleBy] = await reach(() =>
-      this.#redis.mrTakeChunk(record, inputs, events, nowMs, chunk, attempt, run, leastLifeAtWorkMs),
+      this.#redis.mrTakeChunk(record, inputs, events, blobs, nowMs, chunk, attempt, run, leastLifeAtWorkMs),
     )
     switch (state) {
       case 'late':
@@ -235,6 +236,12 @@ export class JobStore {
       default:
         return { state: state as 'gone' | 'retried' | 'stored' }
     }
+  }
+
+  /** The bytes of an image or a recording; undefined once the job is settled, canceled or gone. */
+  async readBlob(jobId: string, digest: string): Promise<Buffer | undefined> {
+    const bytes = await reach(() => this.#redis.hgetBuffer(keysOf(jobId).blobs, digest))
+    return bytes ?? undefined
   }
 
   /**
@@ -355,9 +362,9 @@ export class JobStore {
 }
 
 /** In the order in which the scripts name them. */
-function everyKey(id: string): [record: string, inputs: string, outputs: string, events: string] {
-  const { record, inputs, outputs, events } = keysOf(id)
-  return [record, inputs, outputs, events]
+function everyKey(id: string): [string, string, string, string, string] {
+  const { record, inputs, outputs, events, blobs } = keysOf(id)
+  return [record, inputs, outputs, events, blobs]
 }
 
 function outcomeOf([state, record]: ScriptOutcome): StoreOutcome {

@@ -65,6 +65,8 @@ export interface NewJob extends JobFacts {
   known: ReadonlyMap<number, Buffer>
   /** What is queued, already cut into chunks. None: the job is settled as it is written. */
   chunks: readonly (readonly SlotInput[])[]
+  /** Images and recordings among the queued inputs, by digest: as long-lived as these, and in no BullMQ job. */
+  blobs?: ReadonlyMap<string, Buffer>
 }
 
 /** The part of a record that changes while the job lives. */
@@ -109,12 +111,13 @@ export interface KnownJob extends JobIdentity {
 const jobKey = (id: string, part: string) => `mr:{${id}}:${part}`
 
 /** Every key of a job, in one hash tag. */
-export function keysOf(id: string): { record: string; inputs: string; outputs: string; events: string } {
+export function keysOf(id: string): Record<'record' | 'inputs' | 'outputs' | 'events' | 'blobs', string> {
   return {
     record: jobKey(id, 'record'),
     inputs: jobKey(id, 'in'),
     outputs: jobKey(id, 'out'),
     events: jobKey(id, 'events'),
+    blobs: jobKey(id, 'blobs'),
   }
 }
 
@@ -149,7 +152,7 @@ export function isLate(job: JobProgress, nowMs: number): boolean {
 }
 
 export function factsOf(job: NewJob): JobFacts {
-  const { known: _known, chunks: _chunks, ...facts } = job
+  const { known: _known, chunks: _chunks, blobs: _blobs, ...facts } = job
   return facts
 }
 

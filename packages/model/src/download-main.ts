@@ -23,7 +23,7 @@ import { isGeneration, type Task } from '@millrace/contracts'
 import { chatTemplateFile } from '@millrace/tokenizer'
 import type { DownloadOrder, FromDownload, ResolveOrder, ToDownload } from './download-messages.js'
 import { digestOfHub, hasDigest } from './hub-digest.js'
-import { findModelFiles, sentenceFiles, tokenizerFiles } from './model-files.js'
+import { findModelFiles, settingsFiles } from './model-files.js'
 import { readSentenceSettings } from './sentence-settings.js'
 
 process.on('disconnect', () => process.exit(0))
@@ -56,7 +56,7 @@ async function download(order: DownloadOrder): Promise<string[]> {
   const fetchInto = (file: string) => fetchOptional(urlOf(id, revision, file), join(dir, file), headers())
   const generating = task !== undefined && isGeneration(task)
   const others = generating ? ['generation_config.json', chatTemplateFile] : []
-  for (const file of [...tokenizerFiles, ...sentenceFiles, ...others]) await fetchInto(file)
+  for (const file of [...settingsFiles(task), ...others]) await fetchInto(file)
   const { poolingFile } = await readSentenceSettings(dir, { fetchMissing: fetchInto })
   const loadOptions = { ...options, dtype: dtype as DataType, device: 'cpu' } as const
   const model = await (generating

@@ -8,7 +8,7 @@ export interface DownloadOrder {
   readonly id: string
   readonly revision: string
   readonly dtype: string
-  /** Decides which graphs are fetched. */
+  /** Decides which graphs and settings are fetched. */
   readonly task?: Task
   /** Files land in `<cacheDir>/<id>/<revision>/`. */
   readonly cacheDir: string

@@ -19,7 +19,7 @@ export interface DownloadOptions {
   /** A commit: 40 hexadecimal digits. */
   readonly revision: string
   readonly dtype: string
-  /** Decides which graphs are fetched; one, `model`, by default. */
+  /** Decides which graphs and settings are fetched; of a model that reads texts by default. */
   readonly task?: Task
   readonly dataDir: string
   readonly on?: (event: ModelEvent) => void

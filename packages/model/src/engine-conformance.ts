@@ -21,12 +21,14 @@ export interface ConformanceSubject {
   readonly firstId?: number
   /** What each item carries beside its ids. */
   readonly extra?: ItemExtra
+  /** Of an engine whose items are no ids; default: as many ids as `length`, others for each seed. */
+  readonly item?: (length: number, seed: number) => EncodedItem
 }
 
 export function engineConformance(name: string, subject: ConformanceSubject): void {
   const { createEngine, spec, maxTokens, vocabulary, tolerance } = subject
   /** Different ids for every seed, the same ones each time. */
-  const item = (length: number, seed: number): EncodedItem => ({
+  const idsOf = (length: number, seed: number): EncodedItem => ({
     ids: Int32Array.from({ length }, (_, place) =>
       place === 0 && subject.firstId !== undefined
         ? subject.firstId
@@ -34,6 +36,7 @@ export function engineConformance(name: string, subject: ConformanceSubject): vo
     ),
     ...(subject.extra === undefined ? {} : { extra: subject.extra }),
   })
+  const item = subject.item ?? idsOf
 
   describe(`engine conformance: ${name}`, () => {
     let engine: Engine

@@ -55,6 +55,10 @@ export type OutputRule =
   | { readonly kind: 'pooled'; readonly pooling: Pooling }
   | { readonly kind: 'scores'; readonly activation: Activation }
   | { readonly kind: 'candidates'; readonly maskTokenId: number; readonly most: number }
+  /** As many classes, and one more for nothing; rows as detections.ts writes them. */
+  | { readonly kind: 'objects'; readonly classes: number }
+  /** The best class of each moment of a recording that is brought to `rate` samples per second. */
+  | { readonly kind: 'frames'; readonly classes: number; readonly rate: number; readonly normalize: boolean }
   | { readonly kind: 'logits'; readonly of: LogitsOf }
   | GenerationRule
 

@@ -41,13 +41,14 @@ export interface LoadModelOptions extends ModelPlace {
 
 export interface LoadedModel {
   readonly facts: ModelFacts
-  readonly tokenizer: TextTokenizer
+  /** Of a task that reads or writes text. */
+  readonly tokenizer: TextTokenizer | undefined
   /** How many batches may be in hand at once: one running and one ready per process. */
   readonly slots: number
   /** 1 where company changes answers; no limit otherwise. */
   readonly maxBatchItems: number | undefined
-  /** An item of this task that holds `text`: to try the model with. */
-  probe(text: string): EncodedItem
+  /** An item of this task that holds `text`, or where it cannot another one for each `place`: to try the model with. */
+  probe(text: string, place?: number): EncodedItem
   /** What a forward pass needs of an input. @throws MillraceError for what this model cannot take */
   encode(input: ModelInput): EncodedItem
   /**
@@ -78,14 +79,14 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   })
   const { alias, dtype, digest: pinned, dataDir } = options
   if (pinned != null) await checkPinned({ alias, dir, dtype, pinned, files: files.digests, dataDir })
-  const { tokenizer, output } = task
+  const { tokenizer, output, maxTokens = tokenizer?.maxTokens ?? 1 } = task
   const engineModule = options.engineModule ?? builtInEngine(task.engine)
   const spec: EngineSpec = {
     dir,
     dtype: options.dtype,
     task: options.task,
     output,
-    padTokenId: tokenizer.padTokenId,
+    padTokenId: tokenizer?.padTokenId ?? 0,
     device,
     threads: options.threads,
     options: options.engineOptions ?? {},
@@ -139,7 +140,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       }),
       dtype: options.dtype,
       device,
-      max_tokens: tokenizer.maxTokens,
+      max_tokens: maxTokens,
       batching: { mode, probe_difference: difference },
     }
     return {
@@ -147,7 +148,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       tokenizer,
       slots: pool.slots,
       maxBatchItems: mode === 'one_at_a_time' ? 1 : undefined,
-      probe: (text) => task.encode(task.probe(text)),
+      probe: (text, place = 0) => task.encode(task.probe(text, place)),
       encode: (input) => task.encode(input),
       runBatch: (batch, hooks) => pool.run(batch, hooks),
       resultOf: (output, item, input) => loaded.resultOf(output, item, input),

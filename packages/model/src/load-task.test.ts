@@ -59,7 +59,7 @@ describe('a loaded classifier', () => {
     })
     expect(model.facts).not.toHaveProperty('dimensions')
     const batch = items.map(({ text, truncate }: { text: string; truncate: boolean }) =>
-      model.tokenizer.encode(text, { truncate }),
+      model.encode({ input: text, truncate }),
     )
     const { outcomes } = await model.runBatch(batch)
     for (const [place, outcome] of outcomes.entries()) {
@@ -76,7 +76,7 @@ describe('a loaded classifier', () => {
     expect(model.facts).toMatchObject({ multi_label: true })
     expect(model.facts.version).not.toBe(plain.facts.version)
     const [first] = referenceOf('tiny-classifier').items
-    const { outcomes } = await model.runBatch([model.tokenizer.encode(first.text, { truncate: false })])
+    const { outcomes } = await model.runBatch([model.encode({ input: first.text, truncate: false })])
     const [outcome] = outcomes
     const scores = outcome?.ok ? [...outcome.vector] : []
     for (const [at, logit] of first.logits.entries())
@@ -95,7 +95,7 @@ describe('a loaded reranker', () => {
     expect(model.facts).toMatchObject({ task: 'rerank', max_tokens: 64, batching: { mode: 'batched' } })
     const { items } = referenceOf('tiny-reranker')
     const batch = items.map(({ query, text, truncate }: { query: string; text: string; truncate: boolean }) =>
-      model.tokenizer.encode(writePair({ first: query, second: text }), { truncate }),
+      model.encode({ input: writePair({ first: query, second: text }), truncate }),
     )
     const { outcomes } = await model.runBatch(batch)
     for (const [place, outcome] of outcomes.entries()) {
@@ -150,7 +150,7 @@ describe('a loaded fill-mask model', () => {
     const { mask_token, items } = referenceOf('tiny-filler')
     expect(model.facts).toMatchObject({ task: 'fill-mask', mask_token, batching: { mode: 'batched' } })
     const batch = items.map(({ text, truncate }: { text: string; truncate: boolean }) =>
-      model.tokenizer.encode(text, { truncate }),
+      model.encode({ input: text, truncate }),
     )
     const { outcomes } = await model.runBatch(batch)
     for (const [at, outcome] of outcomes.entries()) {

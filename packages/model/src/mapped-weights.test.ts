@@ -57,7 +57,7 @@ async function load(
 }
 
 async function answers(model: LoadedModel): Promise<number[][]> {
-  const batch: EncodedItem[] = texts.map((text) => model.tokenizer.encode(text, { truncate: true }))
+  const batch: EncodedItem[] = texts.map((text) => model.encode({ input: text, truncate: true }))
   const { outcomes } = await model.runBatch(batch)
   return outcomes.map((outcome) => {
     if (!outcome.ok) throw new Error('An item failed')

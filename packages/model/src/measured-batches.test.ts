@@ -34,7 +34,7 @@ async function modelUnderTest(
   const model: Pick<LoadedModel, 'facts' | 'tokenizer' | 'probe' | 'runBatch'> = {
     facts: { task, version, device: 'cpu' } as LoadedModel['facts'],
     tokenizer: opened.tokenizer,
-    probe: (text) => opened.encode(opened.probe(text)),
+    probe: (text, place = 0) => opened.encode(opened.probe(text, place)),
     runBatch: async (batch) => {
       batches.push([...batch])
       const tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0)
@@ -109,5 +109,5 @@ it('the probe of a reranker is a pair, that of a masked model has a mask', async
   expect(reranker.batches[0]?.[0]?.typeOneFrom).toBeGreaterThan(0)
   const filler = await modelUnderTest({ task: 'fill-mask', dir: 'fixtures/tiny-filler', version: 'v2' })
   await filler.measure()
-  expect([...(filler.batches[0]?.[0]?.ids ?? [])]).toContain(filler.tokenizer.mask?.id)
+  expect([...(filler.batches[0]?.[0]?.ids ?? [])]).toContain(filler.tokenizer?.mask?.id)
 })

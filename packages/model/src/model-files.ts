@@ -17,11 +17,31 @@ const MODEL_FILES: Readonly<Record<string, string>> = {
   bnb4: 'onnx/model_bnb4.onnx',
 }
 
-export const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json']
-const required = ['config.json', ...tokenizerFiles]
+const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json']
+export const processorFile = 'preprocessor_config.json'
+
+/** The words of a model with a CTC head: in the first of these that is there. */
+export const ctcVocabularyFiles = ['vocab.json', 'tokenizer.json']
+
+/** What a task that takes no text needs beside config.json and its graphs, each with what it may have instead. */
+const mediaSettings: Readonly<Partial<Record<Task, readonly (readonly string[])[]>>> = {
+  'image-classification': [[processorFile]],
+  'image-feature-extraction': [[processorFile]],
+  'object-detection': [[processorFile]],
+  'automatic-speech-recognition': [[processorFile], ctcVocabularyFiles, ['tokenizer_config.json']],
+}
+
+function settingsOf(task: Task | undefined): readonly (readonly string[])[] {
+  return (task && mediaSettings[task]) ?? tokenizerFiles.map((file) => [file])
+}
+
+/** What a hub is asked for beside config.json and the graphs. It need not have each: findModelFiles tells what is lacking. */
+export function settingsFiles(task: Task | undefined): string[] {
+  return [...settingsOf(task).flat(), ...sentenceFiles]
+}
 
 /** Files of sentence-transformers and others that change an answer where they are present. */
-export const sentenceFiles = [
+const sentenceFiles = [
   'modules.json',
   'special_tokens_map.json',
   'sentence_bert_config.json',
@@ -69,13 +89,17 @@ export async function findGraphs(dir: string, dtype: string, task: Task): Promis
   })
 }
 
-async function firstThere(dir: string, names: readonly string[]): Promise<{ file: string; there: boolean }> {
+/** @returns the first of these files that is there, or else the first */
+export async function firstThere(
+  dir: string,
+  names: readonly string[],
+): Promise<{ file: string; there: boolean }> {
   for (const file of names) if (await exists(join(dir, file), 'file')) return { file, there: true }
   return { file: names[0] ?? '', there: false }
 }
 
 /**
- * @param task decides which graphs there must be; absent: one, `model`
+ * @param task decides which graphs and settings there must be; absent: one graph, `model`, and a tokenizer
  * @param poolingFile path of the pooling settings inside the folder, where the model has any
  * @returns paths relative to `dir`, sorted: every file that decides an answer, external data included
  * @throws Error naming the folder or every required file that is missing
@@ -88,8 +112,10 @@ export async function findModelFiles(
   const graphFiles = graphFilesOf(dtype, task)
   if (!(await exists(dir, 'directory'))) throw new Error(`The model folder ${dir} does not exist`)
   const onnxFiles = await Promise.all(graphFiles.map(async (names) => (await firstThere(dir, names)).file))
+  const settings = await Promise.all(settingsOf(task).map((names) => firstThere(dir, names)))
   const needed = [
-    ...required,
+    'config.json',
+    ...settings.map(({ file }) => file),
     ...(onnx ? onnxFiles : []),
     ...(poolingFile === undefined ? [] : [poolingFile]),
   ]

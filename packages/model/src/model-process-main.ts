@@ -4,6 +4,7 @@
  */
 import { pathToFileURL } from 'node:url'
 import type { CreateEngine, Engine, EngineFacts, RunHooks } from './engine.js'
+import { InputRefused } from './input-refused.js'
 import {
   type FromModelProcess,
   packVectors,
@@ -81,7 +82,8 @@ async function run(message: Extract<ToModelProcess, { type: 'run' }>): Promise<F
       throw new Error(`${vectors.length} vectors for ${lengths.length} items`)
     return { type: 'result', batchId, ...packVectors(vectors, facts.dimensions), predictMs }
   } catch (error) {
-    return { type: 'batch-failed', batchId, message: describe(error) }
+    const refused = error instanceof InputRefused && { code: error.code, detail: error.message }
+    return { type: 'batch-failed', batchId, message: describe(error), ...(refused ? { refused } : {}) }
   } finally {
     endings.delete(batchId)
   }

@@ -2,6 +2,7 @@
  * What a worker and its model process say to each other. Both sides import this file, so an addition that one side
  * forgets does not compile. Sent with `serialization: 'advanced'`: typed arrays travel as bytes.
  */
+import type { ItemError } from '@millrace/contracts'
 import type { EncodedItem, EngineFacts, EngineSpec, ItemExtra } from './engine.js'
 
 export type ToModelProcess =
@@ -36,7 +37,13 @@ export type FromModelProcess =
       readonly at: number
       readonly ids: readonly number[]
     }
-  | { readonly type: 'batch-failed'; readonly batchId: number; readonly message: string }
+  | {
+      readonly type: 'batch-failed'
+      readonly batchId: number
+      readonly message: string
+      /** What an input of the batch is refused with; found by running its halves. */
+      readonly refused?: ItemError
+    }
 
 /**
  * The ids of all items one after another; for each item how many it has, and its `typeOneFrom` or else -1. `extras`, by

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ItemError } from '@millrace/contracts'
 import { childEnvironment, childNodeOptions } from './child-environment.js'
 import type { EncodedItem, EngineFacts, EngineSpec, RunHooks } from './engine.js'
 import {
@@ -41,6 +42,12 @@ export interface ProcessExit {
 /** The engine threw for this batch; the process is well. */
 export class BatchFailed extends Error {
   override readonly name = 'BatchFailed'
+  /** Set where an input of the batch is at fault. */
+  readonly refused: ItemError | undefined
+  constructor(message: string, refused?: ItemError) {
+    super(message)
+    this.refused = refused
+  }
 }
 
 /** The process ended with this batch in hand. `running` is false for a batch that was only ready. */
@@ -232,7 +239,7 @@ export class ModelProcess {
         return
       }
       case 'batch-failed':
-        this.#take(message.batchId)?.reject(new BatchFailed(message.message))
+        this.#take(message.batchId)?.reject(new BatchFailed(message.message, message.refused))
         return
     }
   }

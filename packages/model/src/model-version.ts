@@ -57,6 +57,10 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
       return [output.pooling.mode, output.pooling.normalize]
     case 'scores':
       return [output.activation]
+    case 'objects':
+      return [output.kind, output.classes]
+    case 'frames':
+      return [output.kind, output.classes, output.rate, output.normalize]
     case 'candidates':
       return [output.kind, output.maskTokenId, output.most]
     case 'logits':

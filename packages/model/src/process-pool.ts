@@ -191,6 +191,10 @@ export class ProcessPool {
       return []
     }
     if (part.items.length > 1) return halves(part)
+    if (error instanceof BatchFailed && error.refused) {
+      part.batch.fail(part, error.refused)
+      return []
+    }
     const detail = 'The model could not compute this input'
     const cause = error instanceof BatchFailed ? error.message : String(error)
     this.#options.on({ type: 'input-failed', tokens: part.items[0]?.ids.length ?? 0, message: cause })

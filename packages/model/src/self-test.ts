@@ -26,7 +26,7 @@ export async function probeDifference(
   pool: ProcessPool,
   { probe, encode, continuous = (length) => length }: Pick<ModelTask, 'probe' | 'encode' | 'continuous'>,
 ): Promise<number> {
-  const items = probes.map((text) => encode(probe(text)))
+  const items = probes.map((text, place) => encode(probe(text, place)))
   const together = await vectors(pool, items)
   let difference = 0
   for (const [index, item] of items.entries()) {

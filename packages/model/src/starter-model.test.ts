@@ -49,7 +49,7 @@ it('agrees with the reference library: mean cosine at least 0.998, none below 0.
   const cosines: number[] = []
   for (let first = 0; first < parity.items.length; first += 4) {
     const some = parity.items.slice(first, first + 4)
-    const batch = some.map(({ text }) => model.tokenizer.encode(text, { truncate: true }))
+    const batch = some.map(({ text }) => model.encode({ input: text, truncate: true }))
     const { outcomes } = await model.runBatch(batch)
     outcomes.forEach((outcome, place) => {
       cosines.push(outcome.ok ? cosine(outcome.vector, some[place]?.embedding ?? []) : 0)

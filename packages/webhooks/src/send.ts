@@ -2,9 +2,8 @@
  * One guarded POST: to an address that was checked, over a connection of its own, within a time limit, and with a value
  * for an outcome whatever happens. Knows no job, no schedule and no signature.
  */
-import type { LookupFunction } from 'node:net'
-import { buildConnector, Client } from 'undici'
 import type { AddressGuard, Target } from './address-guard.js'
+import { clientFor, timeLimit } from './guarded-client.js'
 import { retryAfterMs } from './retry-schedule.js'
 
 export interface SendOptions {
@@ -44,7 +43,7 @@ export async function sendWebhook(options: SendOptions): Promise<SendOutcome> {
 }
 
 async function post(target: Target, options: SendOptions, signal: AbortSignal): Promise<SendOutcome> {
-  const client = clientFor(target, options)
+  const client = clientFor(target, options.limitMs ?? defaultLimitMs)
   try {
     const answer = await client.request({
       method: 'POST',
@@ -63,56 +62,6 @@ async function post(target: Target, options: SendOptions, signal: AbortSignal): 
     }
   } finally {
     await client.destroy()
-  }
-}
-
-interface TimeLimit {
-  readonly signal: AbortSignal
-  readonly passed: boolean
-  clear(): void
-}
-
-/** By hand: AbortSignal.any would leave something behind on `stopping`, which lives as long as the process. */
-function timeLimit(limitMs: number, stopping: AbortSignal | undefined): TimeLimit {
-  const controller = new AbortController()
-  let passed = false
-  const stop = () => controller.abort()
-  const timer = setTimeout(() => {
-    passed = true
-    stop()
-  }, limitMs)
-  stopping?.addEventListener('abort', stop)
-  if (stopping?.aborted) stop()
-  return {
-    signal: controller.signal,
-    get passed() {
-      return passed
-    },
-    clear() {
-      clearTimeout(timer)
-      stopping?.removeEventListener('abort', stop)
-    },
-  }
-}
-
-/** Host header and TLS name are the URL's; the address is the one that was checked. */
-function clientFor(target: Target, options: SendOptions): Client {
-  const connect = buildConnector({
-    // Not asked for a literal address: that one is called as it was checked.
-    lookup: answerWith(target.addresses),
-    autoSelectFamily: true,
-    timeout: options.limitMs ?? defaultLimitMs,
-  })
-  return new Client(target.url.origin, { connect, pipelining: 0 })
-}
-
-/** A resolver that knows one answer, so that nobody is asked a second time and says something else. */
-function answerWith(addresses: readonly string[]): LookupFunction {
-  const known = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
-  return (_name, options, done) => {
-    const [first] = known
-    if (options.all) done(null, known)
-    else done(null, first?.address ?? '', first?.family)
   }
 }
 

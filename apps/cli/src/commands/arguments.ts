@@ -22,6 +22,11 @@ export function seconds(min: number, max: number) {
   }
 }
 
+/** An option that may be given more than once. */
+export function eachOf(text: string, before: readonly string[] = []): string[] {
+  return [...before, text]
+}
+
 /** `--metadata key=value`, given once or more. */
 export function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
   const at = text.indexOf('=')

@@ -106,9 +106,10 @@ function shortVersion(version: string): string {
 
 /** Of an embedding, or one for each label, or the score, or those of all candidates; undefined where it depends on the item. */
 export function numbersPerItem(facts: ModelFacts): number | undefined {
-  if (facts.task === 'feature-extraction') return facts.dimensions
+  if ('dimensions' in facts) return facts.dimensions
   if (facts.task === 'fill-mask') return maxCandidates
-  if (facts.task === 'text-classification') return facts.labels.length
+  if (facts.task === 'text-classification' || facts.task === 'image-classification')
+    return facts.labels.length
   return facts.task === 'rerank' ? 1 : undefined
 }
 

@@ -60,6 +60,7 @@ function outputWords(output: unknown): string {
     return rankingWords(item.labels.map((label, i) => ({ label, score: item.scores[i] ?? 0 })))
   if ('answer' in item) return rankingWords([item])
   if ('generated_text' in item) return item.generated_text
+  if ('text' in item) return item.text
   return 'score' in item ? item.score.toPrecision(4) : `${item.error.code}: ${item.error.detail}`
 }
 

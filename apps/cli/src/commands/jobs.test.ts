@@ -45,6 +45,16 @@ describe('submit', () => {
     ])
   })
 
+  test('takes texts, images or recordings, one of the three, and says which file is not there', async () => {
+    const usage = { code: 2, words: expect.stringContaining('one of the three') }
+    expect(await run('submit', model)).toMatchObject(usage)
+    expect(await run('submit', [...model, 'a', '--image', 'b.png'])).toMatchObject(usage)
+    expect(await run('submit', [...model, '--audio', 'a.wav', '--image', 'b.png'])).toMatchObject(usage)
+    const missing = await run('submit', [...model, '--image', '/nowhere/b.png'])
+    expect(missing).toMatchObject({ code: 2, words: expect.stringContaining('/nowhere/b.png') })
+    expect(gateway.jobs).toEqual([])
+  })
+
   test('sends all that a job can be given', async () => {
     await run('submit', [
       ...model,

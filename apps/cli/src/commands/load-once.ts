@@ -92,7 +92,7 @@ export function modelTable(models: readonly Ready[]): string[] {
     model.id,
     model.task,
     model.dtype,
-    String(numbersPerItem(model)),
+    String(numbersPerItem(model) ?? '-'),
     String(model.max_tokens),
     model.batching.mode.replaceAll('_', ' '),
     model.version.slice(0, shownDigits),

@@ -1,7 +1,8 @@
-/** `millrace submit`: texts as one job. */
-import type { SubmitBody } from '@millrace/client'
+/** `millrace submit`: texts, or files of images or recordings, as one job. */
+import { readFile } from 'node:fs/promises'
+import type { SubmitBody, SubmitFilesBody } from '@millrace/client'
 import { Command, Option } from 'commander'
-import { keyValue, wholeNumber } from './arguments.js'
+import { eachOf, keyValue, wholeNumber } from './arguments.js'
 import { type CommandIo, processIo, write } from './command-io.js'
 import { type ConnectionOptions, clientOf, withConnection } from './connection.js'
 import { CommandFailure, exitCode } from './exit-code.js'
@@ -11,6 +12,8 @@ import { showSettled } from './show-settled.js'
 
 interface SubmitCommandOptions extends ConnectionOptions {
   readonly model: string
+  readonly image?: string[]
+  readonly audio?: string[]
   readonly wait?: boolean
   readonly timeout: number
   readonly truncate?: boolean
@@ -24,9 +27,11 @@ interface SubmitCommandOptions extends ConnectionOptions {
 
 export function submitCommand(io: CommandIo = processIo): Command {
   const command = new Command('submit')
-    .description('Submit texts as one job; "-" reads them from standard input, one per line.')
-    .argument('<text...>', 'the texts, or "-"')
+    .description('Submit texts or files as one job; "-" reads texts from standard input, one per line.')
+    .argument('[text...]', 'the texts, or "-"')
     .requiredOption('--model <alias>', 'the model, as `millrace status` names it')
+    .option('--image <file>', 'an image; may be given more than once', eachOf)
+    .option('--audio <file>', 'a recording; may be given more than once', eachOf)
     .option('--wait', 'wait for the job, and show its output')
     .option(
       '--timeout <seconds>',
@@ -47,6 +52,7 @@ export function submitCommand(io: CommandIo = processIo): Command {
 Examples:
   $ millrace submit --model all-MiniLM-L6-v2 "How do I reset my password?" --wait
   $ head -100 texts.txt | millrace submit --model all-MiniLM-L6-v2 - --json | jq -r .id
+  $ millrace submit --model my-classifier --image photo.jpg --image other.png --wait
   $ millrace submit --model all-MiniLM-L6-v2 "..." --webhook https://example.com/hook --metadata order=17`,
     )
     .action((texts: string[], options: SubmitCommandOptions) => submit(texts, options, io))
@@ -58,12 +64,11 @@ async function submit(texts: string[], options: SubmitCommandOptions, io: Comman
   let jobId: string | undefined
   const left = () => (jobId === undefined ? 'Interrupted.' : `The job goes on: millrace wait ${jobId}`)
   await interruptible(io, left, async (signal) => {
-    const body = bodyOf(await inputsOf(texts, io), options)
     const { idempotencyKey } = options
-    const job = await client.submit(body, {
-      signal,
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-    })
+    const sending = { signal, ...(idempotencyKey === undefined ? {} : { idempotencyKey }) }
+    const job = hasFiles(texts, options)
+      ? await client.submitFiles(await filesBody(options), sending)
+      : await client.submit(bodyOf(await inputsOf(texts, io), options), sending)
     jobId = job.id
     if (!options.wait) {
       await write(io.stdout, `${options.json ? JSON.stringify(job) : jobLine(job)}\n`)
@@ -73,12 +78,38 @@ async function submit(texts: string[], options: SubmitCommandOptions, io: Comman
   })
 }
 
+/** @throws CommandFailure for texts beside files, for both kinds of files, and for neither */
+function hasFiles(texts: readonly string[], { image, audio }: SubmitCommandOptions): boolean {
+  const given = [texts.length > 0, image !== undefined, audio !== undefined].filter(Boolean)
+  if (given.length === 1) return texts.length === 0
+  throw new CommandFailure('Give texts, or --image, or --audio: one of the three.', exitCode.usage)
+}
+
+/** @throws CommandFailure for a file that cannot be read */
+async function filesBody(options: SubmitCommandOptions): Promise<SubmitFilesBody> {
+  const { image, audio } = options
+  const files = await Promise.all((image ?? audio ?? []).map(blobOf))
+  return { ...commonBody(options), ...(image ? { image: files } : { audio: files }) }
+}
+
+async function blobOf(path: string): Promise<Blob> {
+  try {
+    return new Blob([await readFile(path)])
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CommandFailure(`The file cannot be read: ${why}`, exitCode.usage)
+  }
+}
+
 function bodyOf(inputs: string[], options: SubmitCommandOptions): SubmitBody {
-  const { model, truncate = false, encoding, priority, metadata, webhook } = options
   const [only = ''] = inputs
+  return { ...commonBody(options), ...(inputs.length === 1 ? { input: only } : { inputs }) }
+}
+
+function commonBody(options: SubmitCommandOptions): Omit<SubmitBody, 'input' | 'inputs'> {
+  const { model, truncate = false, encoding, priority, metadata, webhook } = options
   return {
     model,
-    ...(inputs.length === 1 ? { input: only } : { inputs }),
     options: { truncate, ...(encoding === undefined ? {} : { encoding }) },
     ...(priority === undefined ? {} : { priority }),
     ...(metadata === undefined ? {} : { metadata }),

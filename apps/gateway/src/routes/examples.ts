@@ -168,6 +168,13 @@ export const submitExamples = {
   },
 }
 
+/** A multipart body, as the values of its parts; the bytes of a file are not for reading. */
+export const submitFilesExample = {
+  model: 'tiny-vit-classifier',
+  image: '(the bytes of scene.png)',
+  options: '{"top_k":3}',
+}
+
 export const classifyExample = { model: 'tiny-classifier', input: ['The parcel came late.', 'ok'], top_k: 2 }
 
 export const classifications = {

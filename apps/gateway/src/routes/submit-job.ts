@@ -1,6 +1,14 @@
 /** POST /v1/jobs and PUT /v1/jobs/{id}: the journey of submit.ts as HTTP. */
 import { createRoute } from '@hono/zod-openapi'
-import { jobSchema, type SubmitJob, submitJobSchema } from '@millrace/contracts'
+import type { Config, ModelConfig } from '@millrace/config'
+import {
+  isMediaForm,
+  jobSchema,
+  type MediaKind,
+  type SubmitJob,
+  submitJobSchema,
+  taskContracts,
+} from '@millrace/contracts'
 import { knownJobText } from '@millrace/job-view'
 import type { SettledJob, StoredJob } from '@millrace/jobs'
 import { z } from 'zod'
@@ -9,8 +17,11 @@ import { chargeInputs } from '../charge-inputs.js'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { endOfTurn } from '../end-of-turn.js'
-import { jobInputs, readingOf, submitOptions } from '../job-inputs.js'
+import { givenInputs, type JobInputs, jobInputs, readingOf, submitOptions } from '../job-inputs.js'
 import { bodyText } from '../json-body.js'
+import { mediaInputs } from '../media/media-inputs.js'
+import { readMultipart, type UploadedBody } from '../media/multipart.js'
+import { isMultipart } from '../middleware/limit-body.js'
 import { modelOf } from '../model-of.js'
 import { waitSeconds } from '../prefer.js'
 import { readJob } from '../read-job.js'
@@ -21,8 +32,11 @@ import { storedText } from '../stored-text.js'
 import { type SubmitRequest, type Submitted, submit } from '../submit.js'
 import { SubmitBodies } from '../submit-bodies.js'
 import { idempotencyKey, prefer, problems } from './answers.js'
-import { exampleEvent, queuedJob, submitExamples, succeededJob } from './examples.js'
+import { exampleEvent, queuedJob, submitExamples, submitFilesExample, succeededJob } from './examples.js'
 import { eventSchema, streamEvents, wantsEvents } from './job-events.js'
+import { multipartSchema } from './multipart-schema.js'
+
+const noUploads: UploadedBody['uploads'] = new Map()
 
 export const submitJobRoute = createRoute({
   method: 'post',
@@ -37,7 +51,10 @@ export const submitJobRoute = createRoute({
     headers: z.object({ ...prefer, ...idempotencyKey }),
     body: {
       required: true,
-      content: { 'application/json': { schema: submitJobSchema, examples: submitExamples } },
+      content: {
+        'application/json': { schema: submitJobSchema, examples: submitExamples },
+        'multipart/form-data': { schema: multipartSchema, example: submitFilesExample },
+      },
     },
   },
   responses: {
@@ -70,6 +87,10 @@ export const submitJobRoute = createRoute({
       'empty_input',
       'invalid_input',
       'input_too_long',
+      'unsupported_media',
+      'input_too_large',
+      'url_refused',
+      'fetch_failed',
       'too_many_items',
       'idempotency_mismatch',
       'job_gone',
@@ -105,9 +126,9 @@ export const putJobRoute = createRoute({
 export function submitJob(context: GatewayContext) {
   const bodies = new SubmitBodies()
   return async (c: RequestContext): Promise<Response> => {
-    const text = await bodyText(c)
+    const { text, uploads } = await sentBody(c, context)
     const body = bodies.parse(text)
-    const request = await checkedRequest(c, body, repeatableId(c, text), context)
+    const request = await checkedRequest(c, body, uploads, repeatableId(c, text), context)
     if (wantsEvents(c)) {
       const submitted = await submit(request, context.submit)
       return streamEvents(c, submitted.job, context)
@@ -118,10 +139,23 @@ export function submitJob(context: GatewayContext) {
   }
 }
 
+/** @throws MillraceError unsupported_media_type, and what readMultipart throws */
+async function sentBody(c: RequestContext, { config }: GatewayContext): Promise<UploadedBody> {
+  if (isMultipart(c.req.header('content-type'))) return readMultipart(c.req.raw, mostItems(config))
+  const text = await bodyText(c, 'application/json or, with files, as multipart/form-data')
+  return { text, uploads: noUploads }
+}
+
+/** Of any model: which one is asked for stands in the body. */
+function mostItems({ models }: Config): number {
+  return Math.max(...Array.from(models.values(), ({ limits }) => limits.maxItems))
+}
+
 /** @throws MillraceError every fault of the body that can be told before anything is stored */
 async function checkedRequest(
   c: RequestContext,
   body: SubmitJob,
+  uploads: UploadedBody['uploads'],
   repeatable: SubmitRequest['repeatable'],
   context: GatewayContext,
 ): Promise<SubmitRequest> {
@@ -129,7 +163,10 @@ async function checkedRequest(
   const model = modelOf(config, body.model)
   const options = submitOptions(body.options, model.task, { maxNewTokens: config.MAX_NEW_TOKENS })
   const tokenizer = context.tokenizers.get(body.model)
-  const { inputs, single } = await jobInputs(body, model.task, tokenizer, model.limits)
+  const form = taskContracts[model.task].input
+  const { inputs, single, blobs } = isMediaForm(form)
+    ? await filesOf(body, model, form, uploads, context)
+    : await jobInputs(body, model.task, tokenizer, model.limits)
   if (body.webhook) await context.checkWebhook(body.webhook.url)
   await chargeInputs(c, inputs, tokenizer, context, readingOf(model.task, options))
   const tenant = c.get('tenant').name
@@ -137,6 +174,7 @@ async function checkedRequest(
     model: body.model,
     task: model.task,
     inputs,
+    ...(blobs ? { blobs } : {}),
     single,
     options,
     priority: body.priority,
@@ -149,6 +187,17 @@ async function checkedRequest(
     requestId: c.get('requestId'),
     repeatable,
   }
+}
+
+function filesOf(
+  body: SubmitJob,
+  { task, limits }: ModelConfig,
+  form: MediaKind,
+  uploads: UploadedBody['uploads'],
+  { media }: GatewayContext,
+): Promise<JobInputs> {
+  const { given, single } = givenInputs(body, task)
+  return mediaInputs(given, form, single, uploads, limits.maxItems, media)
 }
 
 async function submitOnly(c: RequestContext, request: SubmitRequest, context: GatewayContext) {

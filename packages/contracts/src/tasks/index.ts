@@ -13,8 +13,12 @@ import {
   translation,
   translationFacts,
 } from './generation.js'
+import { imageClassification, imageClassificationFacts } from './image-classification.js'
+import { imageFeatureExtraction, imageFeatureExtractionFacts } from './image-feature-extraction.js'
+import { detectedObjectSchema, objectDetection, objectDetectionFacts } from './object-detection.js'
 import { answerSchema, questionAnswering, questionAnsweringFacts } from './question-answering.js'
 import { rerankFacts, rerankPair, scoreSchema } from './rerank-pair.js'
+import { speechRecognition, speechRecognitionFacts, transcriptSchema } from './speech-recognition.js'
 import type { TaskContract } from './task-contract.js'
 import { labelScoreSchema, textClassification, textClassificationFacts } from './text-classification.js'
 import {
@@ -41,15 +45,23 @@ export const taskContracts = {
   summarization,
   translation,
   'text2text-generation': text2textGeneration,
+  'image-classification': imageClassification,
+  'image-feature-extraction': imageFeatureExtraction,
+  'object-detection': objectDetection,
+  'automatic-speech-recognition': speechRecognition,
 } as const satisfies Record<string, TaskContract>
 
 export type Task = keyof typeof taskContracts
 export const tasks = Object.keys(taskContracts) as [Task, ...Task[]]
 
-/** What a result of one item may be, and of which task. */
+/**
+ * What a result of one item may be, and of which task. Who parses takes the first that fits and drops what it does not
+ * name: what has another's fields and more stands before it.
+ */
 export const taskOutputs = {
-  'feature-extraction: an embedding': embeddingSchema,
-  'text-classification: labels, best first': z.array(labelScoreSchema),
+  'object-detection: objects': z.array(detectedObjectSchema),
+  'feature-extraction, image-feature-extraction: an embedding': embeddingSchema,
+  'text-classification, image-classification: labels, best first': z.array(labelScoreSchema),
   'question-answering: an answer, or with top_k above 1 answers, best first': z.union([
     answerSchema,
     z.array(answerSchema),
@@ -62,6 +74,7 @@ export const taskOutputs = {
     z.array(taggedTokenSchema),
   ]),
   'text-generation, summarization, translation, text2text-generation: a text': generatedTextSchema,
+  'automatic-speech-recognition: what is said': transcriptSchema,
 } as const
 
 /** What a loaded model says of itself. */
@@ -77,14 +90,22 @@ export const taskFacts = [
   summarizationFacts,
   translationFacts,
   text2textGenerationFacts,
+  imageClassificationFacts,
+  imageFeatureExtractionFacts,
+  objectDetectionFacts,
+  speechRecognitionFacts,
 ] as const
 
 export * from './common-facts.js'
 export * from './feature-extraction.js'
 export * from './fill-mask.js'
 export * from './generation.js'
+export * from './image-classification.js'
+export * from './image-feature-extraction.js'
+export * from './object-detection.js'
 export * from './question-answering.js'
 export * from './rerank-pair.js'
+export * from './speech-recognition.js'
 export * from './task-contract.js'
 export * from './text-classification.js'
 export * from './token-classification.js'

@@ -1,10 +1,10 @@
--- Writes the record of a job, its queued inputs and the results known at submit; all of it or, where the job exists
+-- Writes the record of a job, its queued inputs, their files and the results known at submit; all of it or, where the job exists
 -- already, nothing. A job without chunks is settled as it is written.
--- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   (one hash tag)
+-- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   KEYS[5] blobs   (one hash tag)
 -- ARGV[1] life in ms   ARGV[2] life of the record alone in ms   ARGV[3] now in ms   ARGV[4] facts (JSON)
 -- ARGV[5] to be taken by, in ms   ARGV[6] to be settled by, in ms, or '' where there is no such limit
 -- ARGV[7] chunk count   ARGV[8] count of known results
--- then one JSON payload per chunk, then slot and bytes per known result.
+-- then one JSON payload per chunk, then slot and bytes per known result, then digest and bytes per file.
 -- Answers 1 when written, 0 when the job was there.
 if redis.call('HSETNX', KEYS[1], 'facts', ARGV[4]) == 0 then
   return 0
@@ -20,6 +20,9 @@ end
 for known = 0, tonumber(ARGV[8]) - 1 do
   local at = 9 + chunks + known * 2
   redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
+end
+for at = 9 + chunks + tonumber(ARGV[8]) * 2, #ARGV, 2 do
+  redis.call('HSET', KEYS[5], ARGV[at], ARGV[at + 1])
 end
 if chunks == 0 then
   redis.call('HSET', KEYS[1], 'status', 'succeeded', 'started', ARGV[3], 'completed', ARGV[3])

@@ -1,6 +1,6 @@
 -- Opens a failed or expired job again, under the same id, as its next run. What was computed stays; where all failed,
 -- all is computed again.
--- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   (one hash tag)
+-- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   KEYS[5] blobs   (one hash tag)
 -- ARGV[1] life in ms   ARGV[2] life of the record alone in ms
 -- ARGV[3] to be taken by, in ms   ARGV[4] to be settled by, in ms, or ''
 -- Answers { 'gone' }, { 'refused' } when its status is another, { 'gone' } also where its inputs are no more, or

@@ -1,5 +1,5 @@
 -- Gives a job its one terminal status from outside its chunks (canceled, expired, failed). The first write wins.
--- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   (one hash tag)
+-- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   KEYS[5] blobs   (one hash tag)
 -- ARGV[1] now in ms   ARGV[2] status   ARGV[3] life after settling in ms   ARGV[4] the same of the record
 -- ARGV[5] error (JSON)   ARGV[6] the run this is said of, or '' for whichever it is
 -- Answers { 'gone' }, { 'retried' } when the job has had a later run, { 'settled' } when it was terminal before, or
@@ -17,7 +17,7 @@ end
 redis.call('HSET', KEYS[1], 'status', ARGV[2], 'completed', ARGV[1], 'error', ARGV[5])
 redis.call('XADD', KEYS[4], 'MAXLEN', 128, '*', 'type', ARGV[2])
 if ARGV[2] == 'canceled' then
-  redis.call('DEL', KEYS[2])
+  redis.call('DEL', KEYS[2], KEYS[5])
 end
 for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, ARGV[3])

@@ -1,5 +1,5 @@
 -- Writes a chunk's outputs, once; the last chunk settles the job.
--- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   (one hash tag)
+-- KEYS[1] record   KEYS[2] inputs   KEYS[3] outputs   KEYS[4] events   KEYS[5] blobs   (one hash tag)
 -- ARGV[1] now in ms   ARGV[2] chunk   ARGV[3] run   ARGV[4] life after settling in ms   ARGV[5] the same of the record
 -- ARGV[6] slots that failed   ARGV[7] hits found at the worker   ARGV[8] joined   ARGV[9] tokenize in us
 -- ARGV[10] predict in us   ARGV[11] batch size
@@ -51,7 +51,7 @@ end
 redis.call('HSET', KEYS[1], 'status', outcome, 'completed', ARGV[1])
 redis.call('XADD', KEYS[4], 'MAXLEN', 128, '*', 'type', outcome)
 if outcome == 'succeeded' then
-  redis.call('DEL', KEYS[2])
+  redis.call('DEL', KEYS[2], KEYS[5])
 end
 for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, ARGV[4])

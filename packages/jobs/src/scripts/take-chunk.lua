@@ -1,5 +1,5 @@
 -- A worker takes a chunk: decides whether it is still worth computing, and marks the job as started.
--- KEYS[1] record   KEYS[2] inputs   KEYS[3] events   (one hash tag)
+-- KEYS[1] record   KEYS[2] inputs   KEYS[3] events   KEYS[4] blobs   (one hash tag)
 -- ARGV[1] now in ms   ARGV[2] chunk   ARGV[3] which try this is   ARGV[4] run   ARGV[5] least life from now in ms
 -- Answers { 'gone' } when there is no such job, { 'retried' } when the job has had a later run, { 'settled', facts, status }
 -- when it has its terminal status, { 'stored' } when this chunk's outputs are in, { 'late', facts } when the job passed
@@ -40,5 +40,6 @@ end
 if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[5]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[5] * 2)
   redis.call('PEXPIRE', KEYS[2], ARGV[5])
+  redis.call('PEXPIRE', KEYS[4], ARGV[5])
 end
 return { 'taken', facts, redis.call('HGET', KEYS[2], ARGV[2]), started, first, record[8] }

@@ -5,8 +5,12 @@
  */
 import type { EngineSpec } from '../engine.js'
 import { onnxFileOf } from '../model-files.js'
-import type { PaddedBatch } from '../padded-batch.js'
 import { type OnnxRuntime, onnxRuntime, openGraph } from './onnx-runtime.js'
+
+/** Tensors of one forward pass by the names that graphs have for them. */
+export type Feeds = Readonly<
+  Record<string, { readonly data: Float32Array | BigInt64Array; readonly dims: readonly number[] }>
+>
 
 export interface WantedOutput {
   /** Names it may have: the first that the model has is taken, and no other is computed. */
@@ -25,7 +29,8 @@ export interface SessionOutput {
 }
 
 export interface LoadedSession {
-  run(batch: PaddedBatch): Promise<SessionOutput>
+  /** What the graph does not ask for is left out. */
+  run(feeds: Feeds): Promise<SessionOutput>
   dispose(): Promise<unknown>
 }
 
@@ -46,12 +51,14 @@ export async function loadEncoder(
   }
   const fetched = beside === undefined ? [name] : [name, beside]
   return {
-    async run({ ids, mask, types, dims }) {
-      const inputs = Object.entries({ input_ids: ids, attention_mask: mask, token_type_ids: types })
-      const feeds = inputs
-        .filter(([input]) => inputNames.includes(input))
-        .map(([input, values]) => [input, new Tensor('int64', values, dims)])
-      const given = await session.run(Object.fromEntries(feeds), fetched)
+    async run(feeds) {
+      const tensors: Record<string, InstanceType<typeof Tensor>> = {}
+      for (const [input, { data, dims }] of Object.entries(feeds)) {
+        if (!inputNames.includes(input)) continue
+        tensors[input] =
+          data instanceof Float32Array ? new Tensor('float32', data, dims) : new Tensor('int64', data, dims)
+      }
+      const given = await session.run(tensors, fetched)
       const [output, second] = fetched.map((one) => given[one])
       if (!(output?.data instanceof Float32Array)) {
         throw new Error(`The model's ${name} is ${output?.type ?? 'missing'}, not float32`)

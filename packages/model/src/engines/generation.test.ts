@@ -20,7 +20,7 @@ const referenceOf = (name: string): Reference =>
 
 async function specOf(name: string, task: GenerationTask): Promise<EngineSpec> {
   const { output, tokenizer } = await openTask(folder(name), task)
-  const { padTokenId } = tokenizer
+  const padTokenId = tokenizer?.padTokenId ?? 0
   return {
     dir: folder(name),
     dtype: 'fp32',

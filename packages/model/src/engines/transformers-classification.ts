@@ -4,12 +4,13 @@
  */
 import { activate } from '../activation.js'
 import type { CreateEngine } from '../engine.js'
+import { feedTexts } from './feed-texts.js'
 import { SessionEngine } from './session-engine.js'
 
 export const createEngine: CreateEngine = (spec) => {
   const { output: rule, padTokenId } = spec
   if (rule.kind !== 'scores') throw new Error('A classification engine has to be told how to score')
-  return new SessionEngine(spec, {
+  return new SessionEngine(spec, feedTexts, {
     wanted: { outputs: ['logits'] },
     probe: { ids: Int32Array.of(padTokenId) },
     made: 'score',

@@ -4,12 +4,13 @@
  */
 import type { CreateEngine } from '../engine.js'
 import { pool } from '../pooling.js'
+import { feedTexts } from './feed-texts.js'
 import { SessionEngine } from './session-engine.js'
 
 export const createEngine: CreateEngine = (spec) => {
   const { output: rule, padTokenId } = spec
   if (rule.kind !== 'pooled') throw new Error('An embedding engine has to be told how to pool')
-  return new SessionEngine(spec, {
+  return new SessionEngine(spec, feedTexts, {
     wanted: { outputs: ['last_hidden_state', 'token_embeddings'] },
     probe: { ids: Int32Array.of(padTokenId) },
     made: 'vector',

@@ -4,12 +4,13 @@
  */
 import { bestOf } from '../candidates.js'
 import type { CreateEngine } from '../engine.js'
+import { feedTexts } from './feed-texts.js'
 import { SessionEngine } from './session-engine.js'
 
 export const createEngine: CreateEngine = (spec) => {
   const rule = spec.output
   if (rule.kind !== 'candidates') throw new Error('A fill-mask engine has to be told what the mask is')
-  return new SessionEngine(spec, {
+  return new SessionEngine(spec, feedTexts, {
     wanted: { outputs: ['logits'] },
     probe: { ids: Int32Array.of(rule.maskTokenId) },
     made: 'score',

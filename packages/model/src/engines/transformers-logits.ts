@@ -4,8 +4,10 @@
  * share forward passes.
  */
 import type { CreateEngine, EncodedItem, LogitsOf, Sequence } from '../engine.js'
+import type { PaddedBatch } from '../padded-batch.js'
 import { cutInPasses } from '../sequence-passes.js'
 import type { WantedOutput } from './encoder-session.js'
+import { feedTexts } from './feed-texts.js'
 import { type Reading, SessionEngine } from './session-engine.js'
 
 const wanted: Readonly<Record<LogitsOf, WantedOutput>> = {
@@ -17,7 +19,7 @@ const wanted: Readonly<Record<LogitsOf, WantedOutput>> = {
 export const createEngine: CreateEngine = (spec) => {
   const { output, padTokenId } = spec
   if (output.kind !== 'logits') throw new Error('An engine of logits has to be told whose')
-  const passes = new SessionEngine(spec, {
+  const passes = new SessionEngine(spec, feedTexts, {
     wanted: wanted[output.of],
     probe: { ids: Int32Array.of(padTokenId) },
     made: 'logit',
@@ -31,7 +33,10 @@ export const createEngine: CreateEngine = (spec) => {
 }
 
 /** The logits of all sequences of each item, one after the other. */
-async function runSequences(batch: readonly EncodedItem[], passes: SessionEngine): Promise<Float32Array[]> {
+async function runSequences(
+  batch: readonly EncodedItem[],
+  passes: SessionEngine<PaddedBatch>,
+): Promise<Float32Array[]> {
   const rows = batch.flatMap((item): Sequence[] => [item, ...(item.extra?.more ?? [])])
   const found = new Array<Float32Array>(rows.length)
   for (const places of cutInPasses(rows.map(({ ids }) => ids.length))) {
@@ -46,7 +51,7 @@ async function runSequences(batch: readonly EncodedItem[], passes: SessionEngine
   })
 }
 
-function readerOf(of: LogitsOf): Reading['read'] {
+function readerOf(of: LogitsOf): Reading<PaddedBatch>['read'] {
   return ({ data, dims, beside }, rows, { dims: [count, width] }) => {
     const shape =
       of === 'tokens' ? [count, width, dims[2]] : of === 'ends' ? [count, width] : [count, dims[1]]

@@ -3,9 +3,13 @@ import type { Task } from '@millrace/contracts'
 import { openFeatureExtraction } from './feature-extraction.js'
 import { openFillMask } from './fill-mask.js'
 import { openGeneration } from './generation.js'
+import { openImageClassification } from './image-classification.js'
+import { openImageFeatures } from './image-feature-extraction.js'
 import type { ModelTask } from './model-task.js'
+import { openObjectDetection } from './object-detection.js'
 import { openQuestionAnswering } from './question-answering.js'
 import { openRerank } from './rerank.js'
+import { openSpeechRecognition } from './speech-recognition.js'
 import { openTextClassification } from './text-classification.js'
 import { openTokenClassification } from './token-classification.js'
 import { openZeroShotClassification } from './zero-shot-classification.js'
@@ -24,6 +28,10 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   summarization: (dir) => openGeneration(dir, 'summarization'),
   translation: (dir) => openGeneration(dir, 'translation'),
   'text2text-generation': (dir) => openGeneration(dir, 'text2text-generation'),
+  'image-classification': openImageClassification,
+  'image-feature-extraction': openImageFeatures,
+  'object-detection': openObjectDetection,
+  'automatic-speech-recognition': openSpeechRecognition,
 }
 
 /** @throws Error naming the file that is missing, broken or asks for something that is not supported */

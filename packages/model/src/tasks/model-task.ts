@@ -12,6 +12,8 @@ export interface ModelInput {
   readonly input: string
   readonly truncate: boolean
   readonly params?: Params | undefined
+  /** Of an image or a recording: the file. Absent where its weight alone is asked for. */
+  readonly bytes?: Uint8Array | undefined
 }
 
 /** The result of one item. Which of these a task gives is its own matter. */
@@ -30,11 +32,14 @@ export interface ModelTask {
   readonly output: OutputRule
   /** Files beside the usual ones that decide answers, relative to the folder. */
   readonly files: readonly string[]
-  readonly tokenizer: TextTokenizer
+  /** Of a task that reads or writes text. */
+  readonly tokenizer?: TextTokenizer
+  /** The longest input that the model takes, or what each costs. Default: the tokenizer's. */
+  readonly maxTokens?: number
   /** So many first values of a vector change with rounding by a little only, all by default; the self-test compares these. */
   readonly continuous?: (length: number) => number
-  /** An input of this task that holds `text`, for the self-test. */
-  probe(text: string): ModelInput
+  /** An input of this task that holds `text`, for the self-test; where it cannot, another one for each `place`. */
+  probe(text: string, place: number): ModelInput
   /** @throws MillraceError for what this model cannot take */
   encode(input: ModelInput): EncodedItem
   /**
@@ -63,7 +68,9 @@ export interface Follower {
 }
 
 /** The usual probe and encoding: the whole input is one text. */
-export function textInputs(tokenizer: TextTokenizer): Pick<ModelTask, 'tokenizer' | 'probe' | 'encode'> {
+export function textInputs(
+  tokenizer: TextTokenizer,
+): Required<Pick<ModelTask, 'tokenizer' | 'probe' | 'encode'>> {
   return {
     tokenizer,
     probe: (text) => ({ input: text, truncate: true }),

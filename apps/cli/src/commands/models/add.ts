@@ -121,7 +121,7 @@ async function digestOf(
   try {
     if (hub) {
       await downloadModel({
-        ...{ ...hub, dtype, dataDir, recheck: true },
+        ...{ ...hub, dtype, task, dataDir, recheck: true },
         ...(hubUrl === '' ? {} : { remoteHost: hubUrl }),
         on: (event) => {
           const words = progressWords(event)

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { isSettled, type Millrace, MillraceApiError, type SettledJob } from '@millrace/client'
-import { type ErrorCode, errorCodes, type ItemError, type Task } from '@millrace/contracts'
+import { type ErrorCode, errorCodes, type ItemError, optionsOf, type Task } from '@millrace/contracts'
 import { type InputItem, type LineResult, readLine } from './input-item.js'
 import type { Chunk } from './input-lines.js'
 
@@ -89,7 +89,7 @@ async function settle(
   const body = {
     model,
     inputs,
-    options: { truncate, ...(task === 'feature-extraction' ? { encoding: 'base64' as const } : {}) },
+    options: { truncate, ...(optionsOf(task).includes('encoding') ? { encoding: 'base64' as const } : {}) },
     ...(priority === undefined ? {} : { priority }),
   }
   for (let attempt = 1; ; attempt++) {

@@ -1,12 +1,19 @@
 /** One line of input: a JSON string, or an object with `input` and perhaps an `id`. Pure. */
-import { type ItemError, inputFormOf, type JobInput } from '@millrace/contracts'
+import {
+  formWords,
+  type InputForm,
+  type ItemError,
+  inputFormOf,
+  inputForms,
+  type JobInput,
+} from '@millrace/contracts'
 import { type Line, maxLineBytes } from './input-lines.js'
 
 export interface InputItem {
   readonly index: number
   /** Whatever the line gave, to find the output by; undefined where it gave none. */
   readonly id: unknown
-  /** A text; for a rerank model a query and a text, for a question-answering model a question and a context; messages for one that chats. */
+  /** A text, or what else the model's task takes: a query and a text, a question and a context, messages, an image, audio. */
   readonly input: JobInput
 }
 
@@ -39,9 +46,6 @@ export function readLine({ index, bytes }: Line): ReadLine {
   }
   const { input, id } = value as { input?: unknown; id?: unknown }
   if (inputFormOf(input) !== undefined) return { item: { index, id, input: input as JobInput } }
-  return failed(
-    'invalid_request',
-    '`input` is neither a string nor { query, text } nor { question, context } nor { messages }',
-    id,
-  )
+  const forms = Object.keys(inputForms) as InputForm[]
+  return failed('invalid_request', `\`input\` is none of ${forms.map(formWords).join(', ')}`, id)
 }
