@@ -121,6 +121,23 @@ export const jobOptionsSchema = z
       .max(2 ** 32 - 1)
       .optional()
       .describe('With `do_sample`: the same seed draws the same text'),
+    language: z
+      .string()
+      .regex(/^[a-z]{2,3}$/, 'a code such as en')
+      .optional()
+      .describe(
+        'automatic-speech-recognition, by models that know several (`languages` of /v1/models): what is spoken, as a code such as `en`; by default it is heard from the first seconds',
+      ),
+    translate: z
+      .boolean()
+      .optional()
+      .describe('automatic-speech-recognition, by models that can: written in English; false by default'),
+    return_timestamps: z
+      .boolean()
+      .optional()
+      .describe(
+        'automatic-speech-recognition, by models that can: says when each part was said; false by default',
+      ),
     max_time_ms: z
       .number()
       .int()

@@ -7,6 +7,7 @@
 import type { Device, Params, Task } from '@millrace/contracts'
 import type { Activation } from './activation.js'
 import type { GenerationRule } from './generation/wishes.js'
+import type { SpeechRule } from './speech/speech-rule.js'
 
 /** One sequence of token ids, special tokens included. */
 export interface Sequence {
@@ -61,6 +62,8 @@ export type OutputRule =
   | { readonly kind: 'frames'; readonly classes: number; readonly rate: number; readonly normalize: boolean }
   | { readonly kind: 'logits'; readonly of: LogitsOf }
   | GenerationRule
+  /** Segments as speech/segments.ts writes them. */
+  | SpeechRule
 
 /**
  * The logits of every sequence of an item, one sequence after the other. `tokens`: a row for each of its tokens, one logit

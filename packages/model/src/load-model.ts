@@ -100,7 +100,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   }
   // Another's engine may have no file that could be mapped, and weights on a GPU are in its own memory.
   let mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
-  if (mapped && output.kind === 'generated') {
+  if (mapped && (output.kind === 'generated' || output.kind === 'spoken')) {
     mapped = false
     on({ type: 'weights-not-mapped', why: `models for ${options.task} are not prepared yet` })
   }

@@ -28,6 +28,7 @@ const mediaSettings: Readonly<Partial<Record<Task, readonly (readonly string[])[
   'image-classification': [[processorFile]],
   'image-feature-extraction': [[processorFile]],
   'object-detection': [[processorFile]],
+  'image-to-text': [[processorFile], ...tokenizerFiles.map((file) => [file])],
   'automatic-speech-recognition': [[processorFile], ctcVocabularyFiles, ['tokenizer_config.json']],
 }
 
@@ -62,19 +63,29 @@ export function onnxFileOf(dtype: string): string {
   return file
 }
 
-/** Names of the graphs that a task needs, each with those it may have instead; the dtype's ending comes behind. */
-const graphs: Readonly<Partial<Record<Task, readonly (readonly string[])[]>>> = {
-  'text-generation': [['model', 'decoder_model_merged']],
-  summarization: [['encoder_model'], ['decoder_model_merged']],
-  translation: [['encoder_model'], ['decoder_model_merged']],
-  'text2text-generation': [['encoder_model'], ['decoder_model_merged']],
+/** Names of graphs that are needed together, each with those it may have instead; the dtype's ending comes behind. */
+type Graphs = readonly (readonly string[])[]
+
+const oneGraph: Graphs = [['model']]
+const twoGraphs: Graphs = [['encoder_model'], ['decoder_model_merged']]
+/** Where there are several, a folder has one of them. */
+const graphs: Readonly<Partial<Record<Task, readonly Graphs[]>>> = {
+  'text-generation': [[['model', 'decoder_model_merged']]],
+  summarization: [twoGraphs],
+  translation: [twoGraphs],
+  'text2text-generation': [twoGraphs],
+  'image-to-text': [twoGraphs],
+  'automatic-speech-recognition': [oneGraph, twoGraphs],
 }
 
 /** @returns for each graph of the task the names its file may have. @throws Error on a dtype that no file is known for */
-export function graphFilesOf(dtype: string, task: Task | undefined): string[][] {
+async function graphFilesOf(dir: string, dtype: string, task: Task | undefined): Promise<string[][]> {
   const file = onnxFileOf(dtype)
-  const wanted = (task === undefined ? undefined : graphs[task]) ?? [['model']]
-  return wanted.map((names) => names.map((name) => file.replace('/model', `/${name}`)))
+  const choices = ((task && graphs[task]) ?? [oneGraph]).map((one) =>
+    one.map((names) => names.map((name) => file.replace('/model', `/${name}`))),
+  )
+  for (const choice of choices) if ((await firstThere(dir, choice[0] ?? [])).there) return choice
+  return choices[0] ?? []
 }
 
 /**
@@ -82,7 +93,8 @@ export function graphFilesOf(dtype: string, task: Task | undefined): string[][] 
  * @throws Error naming the file that is missing
  */
 export async function findGraphs(dir: string, dtype: string, task: Task): Promise<string[]> {
-  const found = await Promise.all(graphFilesOf(dtype, task).map((names) => firstThere(dir, names)))
+  const files = await graphFilesOf(dir, dtype, task)
+  const found = await Promise.all(files.map((names) => firstThere(dir, names)))
   return found.map(({ file, there }) => {
     if (!there) throw new Error(`The model folder ${dir} lacks ${file} (dtype ${dtype})`)
     return file
@@ -109,8 +121,8 @@ export async function findModelFiles(
   dtype: string,
   { onnx, task, poolingFile }: { onnx: boolean; task?: Task; poolingFile?: string | undefined },
 ): Promise<string[]> {
-  const graphFiles = graphFilesOf(dtype, task)
   if (!(await exists(dir, 'directory'))) throw new Error(`The model folder ${dir} does not exist`)
+  const graphFiles = await graphFilesOf(dir, dtype, task)
   const onnxFiles = await Promise.all(graphFiles.map(async (names) => (await firstThere(dir, names)).file))
   const settings = await Promise.all(settingsOf(task).map((names) => firstThere(dir, names)))
   const needed = [

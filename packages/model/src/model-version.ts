@@ -66,6 +66,7 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
     case 'logits':
       return [output.kind, output.of]
     case 'generated':
+    case 'spoken':
       return [JSON.stringify(output)]
   }
 }

@@ -95,7 +95,8 @@ export async function loadTextTokenizer(
   const ofPair = pairTasks.includes(task) ? pairFrame(tokenizer, modelDir, typed) : undefined
   const keepsLast = task === 'text-generation'
   // What is written follows the prompt in the same context: one token at least.
-  const maxTokens = lengthLimit(files, modelDir) - (keepsLast ? 1 : 0)
+  const readsTexts = !writtenOnly.includes(task)
+  const maxTokens = readsTexts ? lengthLimit(files, modelDir) - (keepsLast ? 1 : 0) : Number.MAX_SAFE_INTEGER
   if (maxTokens <= (ofPair ? specialsOf(ofPair) + 1 : specialsOf(ofText))) {
     throw new Error(`The length limit of ${modelDir} (${maxTokens}) leaves no room for a token`)
   }
@@ -187,6 +188,8 @@ export async function loadTextTokenizer(
 }
 
 const pairTasks: readonly string[] = ['rerank', 'question-answering', 'zero-shot-classification']
+/** Texts are what these give, and never what they get. */
+const writtenOnly: readonly string[] = ['image-to-text', 'automatic-speech-recognition']
 const spanTasks: readonly string[] = ['token-classification', 'question-answering']
 
 interface Parts {

@@ -1,4 +1,7 @@
-/** text-generation, and the three tasks that read one text and write another: a prompt becomes a text, token by token. */
+/**
+ * text-generation, the three tasks that read one text and write another, and image-to-text: what is given becomes a text,
+ * token by token.
+ */
 import { z } from 'zod'
 import { commonFacts } from './common-facts.js'
 import type { TaskContract } from './task-contract.js'
@@ -8,6 +11,7 @@ export const generationTasks = [
   'summarization',
   'translation',
   'text2text-generation',
+  'image-to-text',
 ] as const
 export type GenerationTask = (typeof generationTasks)[number]
 
@@ -42,6 +46,7 @@ export const textGeneration = { ...generation, otherInput: 'messages' } as const
 export const summarization = generation
 export const translation = generation
 export const text2textGeneration = generation
+export const imageToText = { ...generation, input: 'image', options: [] } as const satisfies TaskContract
 
 export const finishReasons = ['stop', 'length', 'time'] as const
 
@@ -55,7 +60,7 @@ export const generatedTextSchema = z
         '`stop`: it ended by itself or at a stop string; `length`: `max_new_tokens` or the context; `time`: `max_time_ms`',
       ),
     tokens: z.object({
-      prompt: z.number().int(),
+      prompt: z.number().int().describe('0 where no text was read'),
       generated: z.number().int().describe('The end token included'),
     }),
     seed: z.number().int().optional().describe('Where it was drawn: gives the same text again'),
@@ -68,6 +73,7 @@ export const textGenerationFacts = commonFacts.extend({ task: z.literal('text-ge
 const written = { max_output_tokens: z.number().int().positive().describe('Most tokens of a text') }
 export const summarizationFacts = commonFacts.extend({ task: z.literal('summarization'), ...written })
 export const translationFacts = commonFacts.extend({ task: z.literal('translation'), ...written })
+export const imageToTextFacts = commonFacts.extend({ task: z.literal('image-to-text'), ...written })
 export const text2textGenerationFacts = commonFacts.extend({
   task: z.literal('text2text-generation'),
   ...written,

@@ -4,6 +4,8 @@ import { embeddingSchema, featureExtraction, featureExtractionFacts } from './fe
 import { candidateSchema, fillMask, fillMaskFacts } from './fill-mask.js'
 import {
   generatedTextSchema,
+  imageToText,
+  imageToTextFacts,
   summarization,
   summarizationFacts,
   text2textGeneration,
@@ -48,6 +50,7 @@ export const taskContracts = {
   'image-classification': imageClassification,
   'image-feature-extraction': imageFeatureExtraction,
   'object-detection': objectDetection,
+  'image-to-text': imageToText,
   'automatic-speech-recognition': speechRecognition,
 } as const satisfies Record<string, TaskContract>
 
@@ -73,7 +76,8 @@ export const taskOutputs = {
     z.array(entitySchema),
     z.array(taggedTokenSchema),
   ]),
-  'text-generation, summarization, translation, text2text-generation: a text': generatedTextSchema,
+  'text-generation, summarization, translation, text2text-generation, image-to-text: a text':
+    generatedTextSchema,
   'automatic-speech-recognition: what is said': transcriptSchema,
 } as const
 
@@ -93,6 +97,7 @@ export const taskFacts = [
   imageClassificationFacts,
   imageFeatureExtractionFacts,
   objectDetectionFacts,
+  imageToTextFacts,
   speechRecognitionFacts,
 ] as const
 

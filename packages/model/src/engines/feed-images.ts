@@ -2,11 +2,11 @@
  * Images as the tensor of a forward pass: decoded, then prepared by the library's own processors as preprocessor_config.json
  * says. What a pass was made of is the size of each, as it was decoded.
  */
-import { createRequire } from 'node:module'
 import type { EncodedItem } from '../engine.js'
 import { gradientPng } from '../gradient-png.js'
-import { imageDecoder, type Transformers } from './image-decoder.js'
+import { imageDecoder } from './image-decoder.js'
 import type { OpenFeed } from './session-engine.js'
+import { type Transformers, transformersLibrary } from './transformers-library.js'
 
 type RawImage = InstanceType<Transformers['RawImage']>
 
@@ -25,7 +25,7 @@ export const imageProbe: EncodedItem = { ids: new Int32Array(), extra: { bytes: 
 
 /** @throws Error where preprocessor_config.json is not there or broken */
 export const feedImages: OpenFeed<readonly ImageSize[]> = async ({ dir, options }) => {
-  const transformers = imageLibrary()
+  const transformers = transformersLibrary()
   const decode = imageDecoder(transformers, Number(options.maxImagePixels ?? Number.MAX_SAFE_INTEGER))
   const processor = await transformers.AutoImageProcessor.from_pretrained(dir, { local_files_only: true })
   const prepared = async (image: RawImage): Promise<ProcessedImage> => {
@@ -64,13 +64,4 @@ function stacked(images: readonly ProcessedImage[]): ProcessedImage {
   const data = new Float32Array(images.length * size)
   for (const [place, image] of images.entries()) data.set(image.data, place * size)
   return { data, dims: [images.length, ...dims] }
-}
-
-/** Its CommonJS build, which the decoder's own copy of sharp belongs to as well. It must neither fetch nor keep anything. */
-function imageLibrary(): Transformers {
-  const transformers: Transformers = createRequire(import.meta.url)('@huggingface/transformers')
-  transformers.env.allowRemoteModels = false
-  transformers.env.useFSCache = false
-  transformers.env.useWasmCache = false
-  return transformers
 }

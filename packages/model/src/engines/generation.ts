@@ -1,27 +1,31 @@
 /**
  * Text generation on ONNX Runtime, token by token with keys and values kept: a decoder alone (text-generation) or behind
- * an encoder (summarization and its like). One item at a time: in a batch each text would wait for the longest. The loop
+ * an encoder (summarization and its like; image-to-text). One item at a time: in a batch each text would wait for the longest. The loop
  * is our own, not transformers.js' generate(), because it lets messages through between two steps, tells each token, ends
  * when it is told to, and draws from a seed. Reads one local folder and never the network.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common'
+import type { InferenceSession } from 'onnxruntime-common'
 import type { CreateEngine, EncodedItem, Engine, EngineFacts, EngineSpec, RunHooks } from '../engine.js'
 import { adjustLogits, likeliest } from '../generation/adjust-logits.js'
 import { Sampler } from '../generation/sampler.js'
 import { type GenerationRule, type Wishes, wishesOf } from '../generation/wishes.js'
-import { type Ending, packWritten } from '../generation/written-tokens.js'
+import { type Ending, packWritten, type WrittenTokens } from '../generation/written-tokens.js'
 import { findGraphs } from '../model-files.js'
 import { CachedDecoder } from './cached-decoder.js'
+import { type Encoder, encode } from './encoder.js'
+import { feedImages, imageProbe } from './feed-images.js'
+import { feedTexts } from './feed-texts.js'
 import { onnxRuntime, openGraph } from './onnx-runtime.js'
+import type { Feed, OpenFeed } from './session-engine.js'
+import { writeTokens } from './token-loop.js'
 
 export const createEngine: CreateEngine = (spec) => new Generation(spec)
 
 interface Loaded {
-  readonly encoder: InferenceSession | undefined
+  /** Absent for a decoder alone. */
+  readonly reader: { readonly encoder: Encoder; readonly feed: Feed<unknown> } | undefined
   readonly decoder: InferenceSession
   readonly cached: CachedDecoder
-  readonly tensor: TensorConstructor
 }
 
 class Generation implements Engine {
@@ -39,19 +43,25 @@ class Generation implements Engine {
   async load(): Promise<EngineFacts> {
     const { dir, dtype, task, device, threads } = this.#spec
     if (device !== 'cpu') throw new Error(`Models for ${task} run on the CPU only, not on '${device}'`)
-    const files = await findGraphs(dir, dtype, task)
-    const [first = '', second] = files
-    const encoder = second === undefined ? undefined : await openGraph(dir, first, { threads, device })
-    const decoder = await openGraph(dir, second ?? first, { threads, device })
+    const [first = '', second] = await findGraphs(dir, dtype, task)
     const { Tensor: tensor } = onnxRuntime()
-    const { firstPosition } = this.#rule
+    const reader = second === undefined ? undefined : await this.#openReader(first)
+    const decoder = await openGraph(dir, second ?? first, { threads, device })
+    const { firstPosition, reads, endIds } = this.#rule
     const cached = new CachedDecoder({ tensor, session: decoder, firstPosition })
-    this.#loaded = { encoder, decoder, cached, tensor }
+    this.#loaded = { reader, decoder, cached }
     // One short text shows that the graphs fit each other, and pays for first-run allocations now.
-    await this.run([
-      { ids: Int32Array.of(this.#rule.endIds[0] ?? 0), extra: { params: { max_new_tokens: 2 } } },
-    ])
+    const probe = reads === 'image' ? imageProbe : { ids: Int32Array.of(endIds[0] ?? 0) }
+    await this.run([{ ...probe, extra: { ...probe.extra, params: { max_new_tokens: 2 } } }])
     return { dimensions: 0, oneAtATime: true }
+  }
+
+  async #openReader(file: string): Promise<Loaded['reader']> {
+    const { dir, threads, device } = this.#spec
+    const open: OpenFeed<unknown> = this.#rule.reads === 'image' ? feedImages : feedTexts
+    const feed = await open(this.#spec)
+    const session = await openGraph(dir, file, { threads, device })
+    return { encoder: { session, tensor: onnxRuntime().Tensor }, feed }
   }
 
   async run(batch: readonly EncodedItem[], hooks: RunHooks = {}): Promise<Float32Array[]> {
@@ -64,28 +74,21 @@ class Generation implements Engine {
     if (this.#loaded === undefined) throw new Error('The engine is not loaded')
     if (signal?.aborted) return packWritten({ ending: 'ended', ids: [] })
     const startedMs = performance.now()
+    const { reader, cached } = this.#loaded
     const { startId } = this.#rule
     const prompt = startId === null ? [...item.ids] : [startId]
     const wishes = wishesOf(item.extra?.params ?? {}, this.#rule, prompt.length)
-    const fixed = startId === null ? {} : await encoded(item.ids, this.#loaded)
-    const sequence = this.#loaded.cached.begin(fixed)
+    const fixed = reader === undefined ? {} : await encode((await reader.feed([item])).feeds, reader.encoder)
+    const sequence = cached.begin(fixed)
     try {
-      const ids: number[] = []
-      // All that the decoder holds; grown, not copied: a text may have many thousand tokens.
-      const held = [...prompt]
-      const next = chooser(wishes, this.#rule)
-      let logits = await sequence.step(prompt)
-      for (;;) {
-        const id = next(logits, held, ids.length)
-        onTokens?.(place, ids.length, [id])
-        ids.push(id)
-        held.push(id)
-        const ending = this.#ending(ids, wishes, startedMs)
-        if (ending !== undefined) return packWritten({ ending, ids })
-        await nextTurn()
-        if (signal?.aborted) return packWritten({ ending: 'ended', ids })
-        logits = await sequence.step([id])
-      }
+      const written: WrittenTokens = await writeTokens(sequence, {
+        prompt,
+        next: chooser(wishes, this.#rule),
+        ending: (ids) => this.#ending(ids, wishes, startedMs),
+        signal,
+        onToken: (at, id) => onTokens?.(place, at, [id]),
+      })
+      return packWritten(written)
     } finally {
       sequence.dispose()
       for (const tensor of Object.values(fixed)) tensor.dispose()
@@ -101,7 +104,7 @@ class Generation implements Engine {
   async close(): Promise<void> {
     const loaded = this.#loaded
     this.#loaded = undefined
-    await loaded?.encoder?.release()
+    await loaded?.reader?.encoder.session.release()
     await loaded?.decoder.release()
   }
 }
@@ -113,23 +116,4 @@ function chooser(wishes: Wishes, rule: GenerationRule) {
     adjustLogits(logits, held, written, wishes, rule)
     return sampler === undefined ? likeliest(logits) : sampler.draw(logits)
   }
-}
-
-/** What the encoder makes of a text, as the decoder's inputs. */
-async function encoded(
-  ids: Int32Array,
-  { encoder, tensor: OnnxTensor }: Loaded,
-): Promise<Record<string, Tensor>> {
-  if (encoder === undefined) throw new Error('The model has no encoder')
-  const dims = [1, ids.length]
-  const inputIds = new OnnxTensor('int64', BigInt64Array.from(ids, BigInt), dims)
-  const mask = new OnnxTensor('int64', new BigInt64Array(ids.length).fill(1n), dims)
-  const feeds: Record<string, Tensor> = { input_ids: inputIds, attention_mask: mask }
-  const wanted = Object.fromEntries(
-    Object.entries(feeds).filter(([name]) => encoder.inputNames.includes(name)),
-  )
-  const { last_hidden_state: states } = (await encoder.run(wanted)) as Record<string, Tensor>
-  inputIds.dispose()
-  if (states === undefined) throw new Error('The encoder gives no last_hidden_state')
-  return { encoder_hidden_states: states, encoder_attention_mask: mask }
 }

@@ -6,8 +6,7 @@ import { createRequire } from 'node:module'
 import type Sharp from 'sharp'
 import { InputRefused } from '../input-refused.js'
 import { type Pixels, pillowResize } from './pillow-resize.js'
-
-export type Transformers = typeof import('@huggingface/transformers')
+import type { Transformers } from './transformers-library.js'
 
 type RawImage = InstanceType<Transformers['RawImage']>
 

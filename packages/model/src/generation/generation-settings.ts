@@ -32,6 +32,8 @@ const settingsSchema = z.looseObject({
   task_specific_params: z.record(z.string(), z.looseObject({ prefix: z.string().nullish() })).nullish(),
 })
 type Settings = z.infer<typeof settingsSchema>
+/** Of an encoder and a decoder of different kinds (VisionEncoderDecoderConfig): its limits are those of the decoder. */
+const configSchema = settingsSchema.extend({ decoder: settingsSchema.nullish() })
 
 export interface GenerationSettings {
   readonly rule: GenerationRule
@@ -41,15 +43,16 @@ export interface GenerationSettings {
   readonly files: readonly string[]
 }
 
-const generationFile = 'generation_config.json'
+export const generationFile = 'generation_config.json'
 /** Their positions begin with 1 (transformers.js, modeling_utils.js). */
 const countFromOne = ['paligemma', 'gemma3_text', 'gemma3']
 
 /** @throws Error naming the file that is missing or broken, or the model that nothing ends */
 export async function readGenerationSettings(dir: string, task: GenerationTask): Promise<GenerationSettings> {
-  const config = await readSettings(join(dir, 'config.json'))
-  if (config === undefined) throw new Error(`The model folder ${dir} lacks config.json`)
-  const own = await readSettings(join(dir, generationFile))
+  const whole = await readSettings(join(dir, 'config.json'), configSchema)
+  if (whole === undefined) throw new Error(`The model folder ${dir} lacks config.json`)
+  const config: Settings = { ...whole.decoder, ...withoutNulls(whole) }
+  const own = await readSettings(join(dir, generationFile), settingsSchema)
   const settings: Settings = { ...config, ...withoutNulls(own ?? {}) }
   const endIds = settings.eos_token_id ?? []
   const context = config.max_position_embeddings ?? config.n_positions ?? Number.MAX_SAFE_INTEGER
@@ -59,6 +62,7 @@ export async function readGenerationSettings(dir: string, task: GenerationTask):
   return {
     rule: {
       kind: 'generated',
+      reads: task === 'image-to-text' ? 'image' : 'tokens',
       endIds,
       context,
       startId,
@@ -93,11 +97,11 @@ function withoutNulls(settings: Partial<Settings>): Partial<Settings> {
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value != null))
 }
 
-async function readSettings(file: string): Promise<Settings | undefined> {
+async function readSettings<T>(file: string, schema: z.ZodType<T>): Promise<T | undefined> {
   const text = await readFile(file, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {
-    return settingsSchema.parse(JSON.parse(text))
+    return schema.parse(JSON.parse(text))
   } catch (error) {
     throw new Error(`${file} is not as expected`, { cause: error })
   }

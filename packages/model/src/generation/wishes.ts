@@ -7,6 +7,8 @@ import type { Params } from '@millrace/contracts'
 /** What a model's own files say of generating with it. Plain data: it crosses a process border. */
 export interface GenerationRule {
   readonly kind: 'generated'
+  /** What its encoder gets, or where it has none the decoder. */
+  readonly reads: 'tokens' | 'image'
   /** Any of these ends a text. */
   readonly endIds: readonly number[]
   /** Most tokens that the decoder can hold, the prompt of a decoder alone included. */

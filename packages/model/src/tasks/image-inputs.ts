@@ -9,7 +9,11 @@ import type { ModelInput, ModelTask } from './model-task.js'
 
 const side = z.union([z.number().int().positive(), z.array(z.number().int().positive()).min(1)])
 const sizesSchema = z.looseObject({ image_size: side.nullish(), patch_size: side.nullish() })
-const configSchema = z.looseObject({ ...sizesSchema.shape, vision_config: sizesSchema.nullish() })
+const configSchema = z.looseObject({
+  ...sizesSchema.shape,
+  vision_config: sizesSchema.nullish(),
+  encoder: sizesSchema.nullish(),
+})
 
 /** Of a model that does not say how many patches it makes of an image. */
 const defaultTokens = 256
@@ -41,7 +45,7 @@ async function tokensOfImage(dir: string): Promise<number> {
   } catch (error) {
     throw new Error(`${file} is broken: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
-  const { image_size: size, patch_size: patch } = config.vision_config ?? config
+  const { image_size: size, patch_size: patch } = config.vision_config ?? config.encoder ?? config
   if (size == null || patch == null) return defaultTokens
   const [height = 0, width = height] = [size].flat()
   const [patchHeight = 1, patchWidth = patchHeight] = [patch].flat()

@@ -5,6 +5,7 @@ import { openFillMask } from './fill-mask.js'
 import { openGeneration } from './generation.js'
 import { openImageClassification } from './image-classification.js'
 import { openImageFeatures } from './image-feature-extraction.js'
+import { openImageToText } from './image-to-text.js'
 import type { ModelTask } from './model-task.js'
 import { openObjectDetection } from './object-detection.js'
 import { openQuestionAnswering } from './question-answering.js'
@@ -31,6 +32,7 @@ const openers: Readonly<Record<Task, (dir: string) => Promise<ModelTask>>> = {
   'image-classification': openImageClassification,
   'image-feature-extraction': openImageFeatures,
   'object-detection': openObjectDetection,
+  'image-to-text': openImageToText,
   'automatic-speech-recognition': openSpeechRecognition,
 }
 
