@@ -15,6 +15,8 @@ import {
   AutoModel,
   AutoModelForCausalLM,
   AutoModelForSeq2SeqLM,
+  AutoModelForSpeechSeq2Seq,
+  AutoModelForVision2Seq,
   type DataType,
   env,
   LogLevel,
@@ -51,17 +53,15 @@ async function download(order: DownloadOrder): Promise<string[]> {
     cache_dir: cacheDir,
     progress_callback: () => void tell({ type: 'progress' }),
   }
-  await AutoConfig.from_pretrained(id, options)
+  const { model_type: kind } = await AutoConfig.from_pretrained(id, options)
   const dir = join(cacheDir, id, revision)
   const fetchInto = (file: string) => fetchOptional(urlOf(id, revision, file), join(dir, file), headers())
-  const generating = task !== undefined && isGeneration(task)
-  const others = generating ? ['generation_config.json', chatTemplateFile] : []
+  const writing = kind === 'whisper' || (task !== undefined && isGeneration(task))
+  const others = writing ? ['generation_config.json', chatTemplateFile] : []
   for (const file of [...settingsFiles(task), ...others]) await fetchInto(file)
   const { poolingFile } = await readSentenceSettings(dir, { fetchMissing: fetchInto })
   const loadOptions = { ...options, dtype: dtype as DataType, device: 'cpu' } as const
-  const model = await (generating
-    ? loadGenerating(id, task, loadOptions)
-    : AutoModel.from_pretrained(id, loadOptions))
+  const model = await loadAny(id, kind === 'whisper' ? kind : task, loadOptions)
   await model.dispose()
   const wanted = { onnx: true, poolingFile, ...(task === undefined ? {} : { task }) }
   const files = await findModelFiles(dir, dtype, wanted)
@@ -114,16 +114,29 @@ async function headersOf(url: URL, headers: Headers, left = 5): Promise<Headers>
   return headersOf(next, headers, left - 1)
 }
 
-/** A decoder alone has its graph in `model`, or, of older exports, in `decoder_model_merged`. */
-function loadGenerating(
+/** The library's class decides which graphs it fetches. */
+function loadAny(
   id: string,
-  task: Task,
+  task: Task | 'whisper' | undefined,
   options: Parameters<typeof AutoModel.from_pretrained>[1],
 ): ReturnType<typeof AutoModel.from_pretrained> {
-  if (task !== 'text-generation') return AutoModelForSeq2SeqLM.from_pretrained(id, options)
-  return AutoModelForCausalLM.from_pretrained(id, options).catch(() =>
-    AutoModelForCausalLM.from_pretrained(id, { ...options, model_file_name: 'decoder_model_merged' }),
-  )
+  switch (task) {
+    case 'whisper':
+      return AutoModelForSpeechSeq2Seq.from_pretrained(id, options)
+    case 'image-to-text':
+      return AutoModelForVision2Seq.from_pretrained(id, options)
+    case 'summarization':
+    case 'translation':
+    case 'text2text-generation':
+      return AutoModelForSeq2SeqLM.from_pretrained(id, options)
+    case 'text-generation':
+      // A decoder alone has its graph in `model`, or, of older exports, in `decoder_model_merged`.
+      return AutoModelForCausalLM.from_pretrained(id, options).catch(() =>
+        AutoModelForCausalLM.from_pretrained(id, { ...options, model_file_name: 'decoder_model_merged' }),
+      )
+    default:
+      return AutoModel.from_pretrained(id, options)
+  }
 }
 
 /** The library adds its own headers (a token for gated models); the few requests made here reuse them. */
