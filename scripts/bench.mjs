@@ -1,5 +1,6 @@
 /**
  * `npm run bench [-- --workers N --rounds N --seconds N --out FILE]`: installs what is missing, builds, measures.
+ * `npm run bench:memory [-- --workers 1,2,4,8 --model FOLDER:DTYPE --seconds N --out FILE]`: the same for memory.
  * `npm run bench:batching [-- --workers N --rounds N --texts N --out FILE]`: batches against arrival order.
  */
 import { spawnSync } from 'node:child_process'
@@ -21,9 +22,11 @@ try {
   await installPackages(root)
   await build(root)
   release()
-  const args = process.argv.slice(2)
-  const main = args[0] === '--batching' ? args.shift() && 'batching-main.js' : 'main.js'
-  const { status } = spawnSync(process.execPath, [join(root, 'bench', 'dist', main), ...args], {
+  const mains = { memory: 'memory.js', batching: 'batching-main.js' }
+  const [what, ...rest] = process.argv.slice(2)
+  const main = mains[what]
+  const args = main === undefined ? process.argv.slice(2) : rest
+  const { status } = spawnSync(process.execPath, [join(root, 'bench', 'dist', main ?? 'main.js'), ...args], {
     stdio: 'inherit',
   })
   process.exitCode = status ?? 1

@@ -1,4 +1,5 @@
 /** The main module of a worker that differs from the real one in its batcher alone. */
+import '@millrace/worker/small-heap'
 import { loadConfig } from '@millrace/config'
 import { startWorker } from '@millrace/worker'
 import { ArrivalOrder } from './arrival-order.js'

@@ -28,5 +28,6 @@ function add(rows: ProcessMemory[], name: string, pids: readonly number[]): void
     name,
     pssMb: parts.reduce((sum, { pssMb }) => sum + pssMb, 0),
     privateMb: parts.reduce((sum, { privateMb }) => sum + privateMb, 0),
+    sharedMb: parts.reduce((sum, { sharedMb }) => sum + sharedMb, 0),
   })
 }

@@ -2,17 +2,26 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 export interface Memory {
+  /** Own pages, and of each shared one the share of this process. */
   pssMb: number
+  /** Private_Clean + Private_Dirty + Swap: pages that no other process maps at the moment. */
   privateMb: number
+  /** Shared_Clean + Shared_Dirty: pages that others map too. */
+  sharedMb: number
 }
 
-/** Proportional and private memory of one process, or null where the system does not tell. */
+/** Memory of one process by /proc/<pid>/smaps_rollup, or null where the system does not tell. */
 export function memoryOf(pid: number): Memory | null {
   const file = `/proc/${pid}/smaps_rollup`
   if (!existsSync(file)) return null
   const text = readFileSync(file, 'utf8')
   const kb = (name: string) => Number(text.match(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm'))?.[1] ?? 0)
-  return { pssMb: kb('Pss') / 1024, privateMb: (kb('Private_Clean') + kb('Private_Dirty')) / 1024 }
+  const mb = (...names: string[]) => names.reduce((sum, name) => sum + kb(name), 0) / 1024
+  return {
+    pssMb: mb('Pss'),
+    privateMb: mb('Private_Clean', 'Private_Dirty', 'Swap'),
+    sharedMb: mb('Shared_Clean', 'Shared_Dirty'),
+  }
 }
 
 /** The direct children of a process: a worker's model processes. */

@@ -93,6 +93,9 @@ export function courierMember(options: MemberOptions): SupervisedProcess {
   })
 }
 
+/** One heap of glibc's for all threads: one each would keep 5 MB more per process (docs/memory.md). */
+const allocator = { MALLOC_ARENA_MAX: '1' }
+
 function common({ restartLimits, now, on }: MemberOptions) {
   return { policy: new RestartPolicy(restartLimits ?? defaultRestartLimits, now), now, on }
 }
@@ -102,5 +105,10 @@ function common({ restartLimits, now, on }: MemberOptions) {
  * order. The IPC channel also tells the child when the launcher is gone.
  */
 function forkChild(entry: string, env: Record<string, string>): ChildProcess {
-  return fork(entry, [], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execArgv: [] })
+  return fork(entry, [], {
+    env: { ...allocator, ...env },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    execArgv: [],
+  })
 }

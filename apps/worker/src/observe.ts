@@ -92,6 +92,7 @@ function levelOf(event: WorkerEvent): 'error' | 'warn' | 'info' | 'debug' {
     case 'process-ready':
     case 'self-test':
     case 'weights-mapped':
+    case 'weights-swept':
     case 'download':
     case 'worker-ready':
     case 'worker-stopping':

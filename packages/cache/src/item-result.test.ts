@@ -33,6 +33,21 @@ describe('item result bytes', () => {
     expect(decodeResult(encodeVector(part))).toEqual({ kind: 'vector', values: new Float32Array([2, 3]) })
   })
 
+  it('takes just as much room as it says, whatever it holds, and nothing of what it was made from', () => {
+    const batch = new Float32Array(64).fill(1)
+    const all = [
+      encodeVector(batch.subarray(8, 16)),
+      encodeLabels(['a', 'b'], batch.subarray(0, 2)),
+      encodeScore(1),
+      encodeCandidates([]),
+      encodeResult({ kind: 'value', value: { a: 1 } }),
+      encodeError({ code: 'internal', detail: 'x' }),
+    ]
+    for (const bytes of all) expect(bytes.buffer.byteLength).toBe(bytes.length)
+    const vector = decodeResult(encodeVector(batch.subarray(8, 16)))
+    expect(vector.kind === 'vector' && vector.values.buffer.byteLength).toBe(8 * 4)
+  })
+
   it('keeps an error apart from a vector', () => {
     const bytes = encodeError({ code: 'input_too_long', detail: 'naïve — 300 tokens' })
     expect(isErrorResult(bytes)).toBe(true)

@@ -7,6 +7,7 @@ let redis: RedisServer
 let cache: ResultCache
 const events = collectEvents<CacheEvent>()
 const one = encodeVector(new Float32Array([1, 2, 3]))
+const long = encodeVector(new Float32Array(384).fill(0.5))
 let serial = 0
 const key = () => `key-${serial++}`
 const connect = (lruBytes = 0) => ResultCache.connect({ url: redis.url, lruBytes, ttlS: 60, on: events.on })
@@ -34,6 +35,21 @@ describe('results', () => {
     await cache.setMany([{ key: known, value: one }])
     await near.getMany([known])
     expect(await near.getMany([known])).toEqual({ values: [one], lruHits: 1, redisHits: 0 })
+    await near.close()
+  })
+
+  it('gives each result a buffer of its own: one that is kept never keeps a whole reply', async () => {
+    const near = await connect(1 << 20)
+    const [first, second] = [key(), key()]
+    await cache.setMany([first, second].map((one) => ({ key: one, value: long })))
+    const asked = await near.getMany([first, second])
+    const kept = await near.getMany([first, second])
+    expect(kept.lruHits).toBe(2)
+    const claimed = await near.getOrClaim([first, second], 'a', 1000)
+    const hits = claimed.flatMap((answer) => (answer.state === 'hit' ? [answer.value] : []))
+    for (const found of [asked.values, kept.values, hits]) {
+      expect(found.map((value) => value?.buffer.byteLength)).toEqual([long.length, long.length])
+    }
     await near.close()
   })
 

@@ -28,8 +28,8 @@ export interface Lookup {
   redisHits: number
 }
 
-/** A cached value may be looked up long after the request that brought it: per entry, what Map and key cost. */
-const lruEntryOverheadBytes = 200
+/** What one entry takes beside its value: key, Buffer, its allocation, the cache's own lists (586-713 measured). */
+const lruEntryOverheadBytes = 650
 const commandTimeoutMs = 500
 
 export class ResultCache {

@@ -12,7 +12,7 @@ const passedOn =
  */
 const allocator = {
   MALLOC_ARENA_MAX: '1',
-  MALLOC_TRIM_THRESHOLD_: String(8 << 20),
+  MALLOC_TRIM_THRESHOLD_: String(4 << 20),
   MALLOC_MMAP_THRESHOLD_: String(2 << 20),
 }
 

@@ -43,5 +43,9 @@ export type ModelEvent =
       readonly pid: number
       readonly privateGrowthBytes: number
       readonly boundBytes: number
+      /** What it means and what can be done, for a person. */
+      readonly why: string
     }
+  /** Names of prepared models that nobody had used for a month, and are gone. */
+  | { readonly type: 'weights-swept'; readonly removed: readonly string[] }
   | { readonly type: 'download'; readonly file: string; readonly bytes: number }

@@ -12,6 +12,7 @@ import {
   unpackItems,
 } from './model-process-messages.js'
 import { privateBytes } from './private-memory.js'
+import { sweepBuffers } from './sweep-buffers.js'
 
 let engine: Engine | undefined
 let facts: EngineFacts | undefined
@@ -39,7 +40,9 @@ async function handle(message: Exclude<ToModelProcess, { type: 'end' }>): Promis
     case 'load':
       return await answer(await load(message.engineModule, message))
     case 'run':
-      return await answer(await run(message))
+      await answer(await run(message))
+      // The answer is on its way already.
+      return sweepBuffers()
     case 'stop':
       await engine?.close()
       process.exit(0)

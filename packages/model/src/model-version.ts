@@ -1,8 +1,7 @@
 /** The version of a model: one digest over everything that decides its answers. Part of every content key. */
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import type { Device } from '@millrace/contracts'
 import type { OutputRule } from './engine.js'
 
@@ -71,13 +70,27 @@ function wordsOf(output: OutputRule): (string | number | boolean)[] {
   }
 }
 
-/** SHA-256 of each file, streamed: weights may be larger than memory. */
+/** Weights may be larger than memory; read through one buffer, they leave no garbage behind. */
+const readBytes = 1 << 20
+
+/** @returns SHA-256 of each file, by its path */
 export async function digestFiles(dir: string, files: readonly string[]): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
-  for (const file of files) {
-    const hash = createHash('sha256')
-    await pipeline(createReadStream(join(dir, file)), hash)
-    digests.set(file, hash.digest('hex'))
-  }
+  const buffer = Buffer.allocUnsafeSlow(readBytes)
+  for (const file of files) digests.set(file, await digestFile(join(dir, file), buffer))
   return digests
+}
+
+async function digestFile(path: string, buffer: Buffer): Promise<string> {
+  const hash = createHash('sha256')
+  const file = await open(path, 'r')
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length)
+      if (bytesRead === 0) return hash.digest('hex')
+      hash.update(buffer.subarray(0, bytesRead))
+    }
+  } finally {
+    await file.close()
+  }
 }

@@ -7,7 +7,7 @@ import { copyFile, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { CreateEngine, EncodedItem, EngineSpec } from './engine.js'
-import { saveOptimized } from './engines/transformers-session.js'
+import { saveOptimized } from './engines/onnx-runtime.js'
 import { onnxFileOf } from './model-files.js'
 import { type FromPrepare, noteFile, type PreparedNote, type ToPrepare } from './prepare-messages.js'
 
@@ -17,7 +17,7 @@ const toleratedDifference = 1e-6
 process.on('disconnect', () => process.exit(0))
 process.once('message', (order: ToPrepare) => {
   prepare(order).then(
-    () => answer({ type: 'done' }),
+    (unfit) => answer(unfit === undefined ? { type: 'done' } : { type: 'unfit', message: unfit }),
     (error: unknown) =>
       answer({ type: 'failed', message: error instanceof Error ? error.message : String(error) }),
   )
@@ -30,8 +30,9 @@ function answer(message: FromPrepare): void {
 /**
  * Weights packed ahead are tried first, they are shared most. ONNX Runtime 1.30 saves those of dynamically quantised
  * graphs wrongly (the starter model then gives numbers that are none), so no saved file is trusted before it has answered.
+ * @returns why neither can stand for the plain file; undefined when one does
  */
-async function prepare({ engineModule, spec, into }: ToPrepare): Promise<void> {
+async function prepare({ engineModule, spec, into }: ToPrepare): Promise<string | undefined> {
   const { createEngine }: { createEngine: CreateEngine } = await import(pathToFileURL(engineModule).href)
   const probes = await probeBatches(spec)
   const plain = await answersOf(createEngine, spec, probes)
@@ -43,10 +44,13 @@ async function prepare({ engineModule, spec, into }: ToPrepare): Promise<void> {
     await mkdir(join(into, dirname(file)))
     await saveOptimized(join(spec.dir, file), join(into, file), { threads: spec.threads, prepacked })
     const fault = await faultOf(createEngine, { ...spec, prepared: into }, probes, plain)
-    if (fault === undefined) return await finish(into, dirname(file), prepacked)
-    faults.push(fault)
+    if (fault === undefined) {
+      await finish(into, dirname(file), prepacked)
+      return undefined
+    }
+    faults.push(`${prepacked ? 'with' : 'without'} packed weights ${fault}`)
   }
-  throw new Error(`Its saved graph is not the same model: ${faults.join('; ')}`)
+  return `Its saved graph is not the same model: ${faults.join('; ')}.`
 }
 
 /** Why the saved graph cannot stand for the plain file; undefined when it can. */

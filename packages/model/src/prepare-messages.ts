@@ -8,7 +8,11 @@ export interface ToPrepare {
   readonly into: string
 }
 
-export type FromPrepare = { readonly type: 'done' } | { readonly type: 'failed'; readonly message: string }
+export type FromPrepare =
+  | { readonly type: 'done' }
+  /** The saved graph is not the same model, and will not be with this runtime on this CPU. */
+  | { readonly type: 'unfit'; readonly message: string }
+  | { readonly type: 'failed'; readonly message: string }
 
 /** Written last into a prepared folder, and read before it is used. */
 export interface PreparedNote {

@@ -10,11 +10,12 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join, resolve } from 'node:path'
 import { childEnvironment } from './child-environment.js'
 import type { EngineSpec } from './engine.js'
-import { graphOptimization } from './engines/transformers-session.js'
+import { graphOptimization } from './engines/onnx-runtime.js'
 import type { KnownFiles } from './known-files.js'
 import { oneWriter } from './one-writer.js'
 import { type FromPrepare, noteFile, type PreparedNote, type ToPrepare } from './prepare-messages.js'
 import { cpuTraits, preparedKey, runtimeVersion } from './prepared-key.js'
+import { readUnfit, unfitWords, writeUnfit } from './unfit-note.js'
 
 export interface PrepareModelOptions {
   readonly engineModule: string
@@ -40,11 +41,12 @@ export interface PreparedModel {
 /** @throws Error when it cannot be prepared; the plain file then serves */
 export async function prepareModel(options: PrepareModelOptions): Promise<PreparedModel> {
   const { engineModule, spec, files, dataDir, limitMs } = options
+  const runtime = await runtimeVersion()
   const key = preparedKey({
     files: files.digests,
     dtype: spec.dtype,
     engine: basename(engineModule),
-    runtime: await runtimeVersion(),
+    runtime,
     platform: `${process.platform}-${process.arch}`,
     cpu: await cpuTraits(),
     optimization: graphOptimization,
@@ -53,39 +55,50 @@ export async function prepareModel(options: PrepareModelOptions): Promise<Prepar
   const dir = join(parent, key)
   const known = await readPrepared(dir)
   if (known !== undefined) return { ...known, found: true }
+  await throwIfUnfit(dir)
   await mkdir(parent, { recursive: true })
   let written = false
   await oneWriter(`${dir}.lock`, {
     waitMs: limitMs,
-    done: async () => (await readPrepared(dir)) !== undefined,
+    done: async () => (await readPrepared(dir)) !== undefined || (await readUnfit(dir)) !== undefined,
     work: async () => {
-      await write(dir, { engineModule, spec }, limitMs, files)
-      written = true
+      const unfit = await write(dir, { engineModule, spec }, limitMs, files)
+      if (unfit === undefined) written = true
+      else await writeUnfit(dir, { why: unfit, runtime, foundAt: new Date().toISOString() })
     },
   })
   const prepared = await readPrepared(dir)
+  if (prepared === undefined) await throwIfUnfit(dir)
   if (prepared === undefined) throw new Error(`The prepared files in ${dir} are not complete`)
   return { ...prepared, found: !written }
 }
 
+async function throwIfUnfit(dir: string): Promise<void> {
+  const unfit = await readUnfit(dir)
+  if (unfit !== undefined) throw new Error(unfitWords(dir, unfit))
+}
+
+/** @returns why it cannot be prepared with this runtime on this CPU; undefined when it is */
 async function write(
   dir: string,
   order: Omit<ToPrepare, 'into'>,
   limitMs: number,
   files: PrepareModelOptions['files'],
-): Promise<void> {
+): Promise<string | undefined> {
   const into = `${dir}.${randomUUID()}.tmp`
   try {
     await removeAbandoned(dir)
     await mkdir(into)
-    await runChild({ ...order, into }, limitMs)
-    // Its name says which files it was made of.
+    const unfit = await runChild({ ...order, into }, limitMs)
+    // Its name says which files it was made of; so does the name of a verdict.
     await files.assertUnchanged()
+    if (unfit !== undefined) return unfit
     // Looked at once more: a writer whose lock was taken away while it stood still may be done now.
-    if ((await readPrepared(dir)) !== undefined) return
+    if ((await readPrepared(dir)) !== undefined) return undefined
     await rm(dir, { recursive: true, force: true })
     await rename(into, dir)
     await syncFolder(dirname(dir))
+    return undefined
   } finally {
     await rm(into, { recursive: true, force: true })
   }
@@ -98,12 +111,9 @@ async function removeAbandoned(dir: string): Promise<void> {
   for (const name of abandoned) await rm(join(dirname(dir), name), { recursive: true, force: true })
 }
 
-async function runChild(order: ToPrepare, limitMs: number): Promise<void> {
-  // Beside the model process, so that it is the built file also when this file runs from src (vitest).
-  const entry = join(
-    dirname(createRequire(import.meta.url).resolve('@millrace/model/model-process')),
-    'prepare-main.js',
-  )
+/** @returns why the model cannot be prepared; undefined when it is */
+async function runChild(order: ToPrepare, limitMs: number): Promise<string | undefined> {
+  const entry = createRequire(import.meta.url).resolve('@millrace/model/prepare')
   const child = fork(entry, [], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: childEnvironment(),
@@ -115,15 +125,15 @@ async function runChild(order: ToPrepare, limitMs: number): Promise<void> {
   })
   let limit: NodeJS.Timeout | undefined
   try {
-    await new Promise<void>((done, reject) => {
+    return await new Promise((done, reject) => {
       limit = setTimeout(() => reject(new Error(`It was not prepared within ${limitMs} ms`)), limitMs)
       child.on('error', reject)
       child.on('exit', (code, signal) =>
         reject(new Error(`It ended with ${signal ?? code}. ${output}`.trim())),
       )
       child.on('message', (message: FromPrepare) => {
-        if (message.type === 'done') done()
-        else reject(new Error(message.message))
+        if (message.type === 'failed') reject(new Error(message.message))
+        else done(message.type === 'unfit' ? message.message : undefined)
       })
       child.send(order, () => {})
     })

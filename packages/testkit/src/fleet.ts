@@ -66,6 +66,8 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     PORT: '0',
     METRICS_PORT: '0',
     LOG_LEVEL: 'info',
+    // As `millrace up` and the images start it.
+    MALLOC_ARENA_MAX: '1',
     ...options.env,
   }
   const started = { gateway: 0, worker: 0, courier: 0 }

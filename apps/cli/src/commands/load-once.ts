@@ -72,9 +72,7 @@ export function progressWords(event: ModelEvent): string | undefined {
   if (event.type === 'weights-not-mapped') {
     return `its weights are not shared, each model process loads its own: ${event.why}`
   }
-  if (event.type === 'weights-not-shared') {
-    return `a model process holds ${megabytes(event.privateGrowthBytes)} MB of its own although weights are shared`
-  }
+  if (event.type === 'weights-not-shared') return event.why
   if (event.type === 'weights-mapped') {
     return `weights to share ${event.found ? 'were prepared before' : 'prepared'} (${megabytes(event.bytes)} MB)`
   }

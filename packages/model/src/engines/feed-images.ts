@@ -6,7 +6,7 @@ import type { EncodedItem } from '../engine.js'
 import { gradientPng } from '../gradient-png.js'
 import { imageDecoder } from './image-decoder.js'
 import type { OpenFeed } from './session-engine.js'
-import { importTransformers, type Transformers } from './transformers-session.js'
+import { importTransformers, type Transformers } from './transformers-library.js'
 
 type RawImage = InstanceType<Transformers['RawImage']>
 
@@ -25,7 +25,7 @@ export const imageProbe: EncodedItem = { ids: new Int32Array(), extra: { bytes: 
 
 /** @throws Error where preprocessor_config.json is not there or broken */
 export const feedImages: OpenFeed<readonly ImageSize[]> = async ({ dir, options }) => {
-  const transformers = importTransformers({ images: true })
+  const transformers = importTransformers()
   const decode = imageDecoder(transformers, Number(options.maxImagePixels ?? Number.MAX_SAFE_INTEGER))
   const processor = await transformers.AutoImageProcessor.from_pretrained(dir, { local_files_only: true })
   const prepared = async (image: RawImage): Promise<ProcessedImage> => {
@@ -35,25 +35,22 @@ export const feedImages: OpenFeed<readonly ImageSize[]> = async ({ dir, options 
     }
     return { data: tensor.data, dims: tensor.dims.slice(1) }
   }
-  return {
-    transformers,
-    feed: async (rows) => {
-      const images: ProcessedImage[] = []
-      const sizes: ImageSize[] = []
-      // One after the other: each is some megabytes while it is decoded, and small once it is resized.
-      for (const { extra } of rows) {
-        const image = await decode(extra?.bytes)
-        sizes.push({ width: image.width, height: image.height })
-        images.push(await prepared(image))
-      }
-      // Nothing is padding: the whole image counts.
-      const mask = new BigInt64Array(rows.length * maskSide * maskSide).fill(1n)
-      const feeds = {
-        pixel_values: stacked(images),
-        pixel_mask: { data: mask, dims: [rows.length, maskSide, maskSide] },
-      }
-      return { feeds, pass: sizes }
-    },
+  return async (rows) => {
+    const images: ProcessedImage[] = []
+    const sizes: ImageSize[] = []
+    // One after the other: each is some megabytes while it is decoded, and small once it is resized.
+    for (const { extra } of rows) {
+      const image = await decode(extra?.bytes)
+      sizes.push({ width: image.width, height: image.height })
+      images.push(await prepared(image))
+    }
+    // Nothing is padding: the whole image counts.
+    const mask = new BigInt64Array(rows.length * maskSide * maskSide).fill(1n)
+    const feeds = {
+      pixel_values: stacked(images),
+      pixel_mask: { data: mask, dims: [rows.length, maskSide, maskSide] },
+    }
+    return { feeds, pass: sizes }
   }
 }
 

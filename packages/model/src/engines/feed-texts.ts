@@ -1,11 +1,10 @@
 /** Token ids as the tensors of a forward pass, padded to the longest. */
 import { type PaddedBatch, padBatch } from '../padded-batch.js'
 import type { OpenFeed } from './session-engine.js'
-import { importTransformers } from './transformers-session.js'
 
-export const feedTexts: OpenFeed<PaddedBatch> = async ({ padTokenId }) => ({
-  transformers: importTransformers(),
-  feed: async (rows) => {
+export const feedTexts: OpenFeed<PaddedBatch> =
+  async ({ padTokenId }) =>
+  async (rows) => {
     const padded = padBatch(rows, padTokenId)
     const { ids, mask, types, dims } = padded
     const feeds = {
@@ -14,5 +13,4 @@ export const feedTexts: OpenFeed<PaddedBatch> = async ({ padTokenId }) => ({
       token_type_ids: { data: types, dims },
     }
     return { feeds, pass: padded }
-  },
-})
+  }

@@ -13,7 +13,7 @@ import { type GenerationRule, type Wishes, wishesOf } from '../generation/wishes
 import { type Ending, packWritten } from '../generation/written-tokens.js'
 import { findGraphs } from '../model-files.js'
 import { CachedDecoder } from './cached-decoder.js'
-import { openGraph, requireRuntime } from './transformers-session.js'
+import { onnxRuntime, openGraph } from './onnx-runtime.js'
 
 export const createEngine: CreateEngine = (spec) => new Generation(spec)
 
@@ -41,9 +41,9 @@ class Generation implements Engine {
     if (device !== 'cpu') throw new Error(`Models for ${task} run on the CPU only, not on '${device}'`)
     const files = await findGraphs(dir, dtype, task)
     const [first = '', second] = files
-    const encoder = second === undefined ? undefined : await openGraph(dir, first, threads)
-    const decoder = await openGraph(dir, second ?? first, threads)
-    const { Tensor: tensor } = requireRuntime()
+    const encoder = second === undefined ? undefined : await openGraph(dir, first, { threads, device })
+    const decoder = await openGraph(dir, second ?? first, { threads, device })
+    const { Tensor: tensor } = onnxRuntime()
     const { firstPosition } = this.#rule
     const cached = new CachedDecoder({ tensor, session: decoder, firstPosition })
     this.#loaded = { encoder, decoder, cached, tensor }

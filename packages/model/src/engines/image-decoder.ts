@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import type Sharp from 'sharp'
 import { InputRefused } from '../input-refused.js'
 import { type Pixels, pillowResize } from './pillow-resize.js'
-import type { Transformers } from './transformers-session.js'
+import type { Transformers } from './transformers-library.js'
 
 type RawImage = InstanceType<Transformers['RawImage']>
 

@@ -6,11 +6,10 @@ import type { EncodedItem, Engine, EngineFacts, EngineSpec } from '../engine.js'
 import {
   type Feeds,
   type LoadedSession,
-  loadSession,
+  loadEncoder,
   type SessionOutput,
-  type Transformers,
   type WantedOutput,
-} from './transformers-session.js'
+} from './encoder-session.js'
 
 /** What becomes of an output. `Pass`: what its reader has to know of the forward pass. */
 export interface Reading<Pass> {
@@ -31,8 +30,8 @@ export interface Reading<Pass> {
 /** Items as the tensors of one forward pass. @throws InputRefused where one is at fault */
 export type Feed<Pass> = (rows: readonly EncodedItem[]) => Promise<{ feeds: Feeds; pass: Pass }>
 
-/** Called once, before the session is loaded. @returns the library too, with what of it this kind of input needs */
-export type OpenFeed<Pass> = (spec: EngineSpec) => Promise<{ transformers: Transformers; feed: Feed<Pass> }>
+/** Called once, before the session is loaded. */
+export type OpenFeed<Pass> = (spec: EngineSpec) => Promise<Feed<Pass>>
 
 export class SessionEngine<Pass> implements Engine {
   readonly #spec: EngineSpec
@@ -48,8 +47,8 @@ export class SessionEngine<Pass> implements Engine {
 
   async load(): Promise<EngineFacts> {
     const { wanted, probe, made, apart } = this.#reading
-    const { transformers, feed } = await this.#openFeed(this.#spec)
-    this.#loaded = { session: await loadSession(transformers, this.#spec, wanted), feed }
+    const feed = await this.#openFeed(this.#spec)
+    this.#loaded = { session: await loadEncoder(this.#spec, wanted), feed }
     const [vector] = await this.run([probe])
     if (apart) return { dimensions: 0, oneAtATime: true }
     if (vector === undefined || vector.length === 0) throw new Error(`The model gives no ${made}`)

@@ -11,7 +11,7 @@ export const createEngine: CreateEngine = (spec) => {
   const { output: rule, padTokenId } = spec
   if (rule.kind !== 'scores') throw new Error('A classification engine has to be told how to score')
   return new SessionEngine(spec, feedTexts, {
-    wanted: { head: 'AutoModelForSequenceClassification', outputs: ['logits'] },
+    wanted: { outputs: ['logits'] },
     probe: { ids: Int32Array.of(padTokenId) },
     made: 'score',
     read({ data, dims }, rows) {

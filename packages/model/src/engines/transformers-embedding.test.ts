@@ -39,6 +39,6 @@ describe('the transformers.js engine', () => {
 
   it('never looks for a model on the network', async () => {
     await expect(createEngine({ ...spec, dir: '/nowhere/at/all' }).load()).rejects.toThrow()
-    await expect(createEngine({ ...spec, dir: 'owner/name' }).load()).rejects.toThrow(/local/i)
+    await expect(createEngine({ ...spec, dir: 'owner/name' }).load()).rejects.toThrow(/doesn't exist/)
   })
 })

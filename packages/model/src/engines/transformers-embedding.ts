@@ -11,7 +11,7 @@ export const createEngine: CreateEngine = (spec) => {
   const { output: rule, padTokenId } = spec
   if (rule.kind !== 'pooled') throw new Error('An embedding engine has to be told how to pool')
   return new SessionEngine(spec, feedTexts, {
-    wanted: { head: 'AutoModel', outputs: ['last_hidden_state', 'token_embeddings'] },
+    wanted: { outputs: ['last_hidden_state', 'token_embeddings'] },
     probe: { ids: Int32Array.of(padTokenId) },
     made: 'vector',
     read({ data, dims }, rows, { dims: [, width], lengths }) {

@@ -11,7 +11,7 @@ export const createEngine: CreateEngine = (spec) => {
   const rule = spec.output
   if (rule.kind !== 'candidates') throw new Error('A fill-mask engine has to be told what the mask is')
   return new SessionEngine(spec, feedTexts, {
-    wanted: { head: 'AutoModelForMaskedLM', outputs: ['logits'] },
+    wanted: { outputs: ['logits'] },
     probe: { ids: Int32Array.of(rule.maskTokenId) },
     made: 'score',
     read({ data, dims }, rows, { dims: [, width] }) {

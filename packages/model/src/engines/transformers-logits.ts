@@ -6,14 +6,14 @@
 import type { CreateEngine, EncodedItem, LogitsOf, Sequence } from '../engine.js'
 import type { PaddedBatch } from '../padded-batch.js'
 import { cutInPasses } from '../sequence-passes.js'
+import type { WantedOutput } from './encoder-session.js'
 import { feedTexts } from './feed-texts.js'
 import { type Reading, SessionEngine } from './session-engine.js'
-import type { WantedOutput } from './transformers-session.js'
 
 const wanted: Readonly<Record<LogitsOf, WantedOutput>> = {
-  tokens: { head: 'AutoModelForTokenClassification', outputs: ['logits'] },
-  ends: { head: 'AutoModelForQuestionAnswering', outputs: ['start_logits'], beside: 'end_logits' },
-  sequence: { head: 'AutoModelForSequenceClassification', outputs: ['logits'] },
+  tokens: { outputs: ['logits'] },
+  ends: { outputs: ['start_logits'], beside: 'end_logits' },
+  sequence: { outputs: ['logits'] },
 }
 
 export const createEngine: CreateEngine = (spec) => {

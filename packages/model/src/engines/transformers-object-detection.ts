@@ -12,7 +12,7 @@ export const createEngine: CreateEngine = (spec) => {
   if (rule.kind !== 'objects') throw new Error('A detection engine has to be told how many classes there are')
   const width = rule.classes + 1
   return new SessionEngine(spec, feedImages, {
-    wanted: { head: 'AutoModelForObjectDetection', outputs: ['logits'], beside: 'pred_boxes' },
+    wanted: { outputs: ['logits'], beside: 'pred_boxes' },
     probe: imageProbe,
     made: 'box',
     apart: true,

@@ -1,5 +1,5 @@
 /**
- * Speech with transformers.js on ONNX Runtime, for models with a CTC head: the best class of each moment. One recording
+ * Speech on ONNX Runtime, for models with a CTC head: the best class of each moment. One recording
  * at a time: padding changes what these models hear.
  */
 import type { CreateEngine } from '../engine.js'
@@ -7,15 +7,14 @@ import { sineWav } from '../sine-wav.js'
 import { decodeAudio } from './audio-decoder.js'
 import { resample } from './resample.js'
 import { type OpenFeed, SessionEngine } from './session-engine.js'
-import { importTransformers } from './transformers-session.js'
 
 export const createEngine: CreateEngine = (spec) => {
   const rule = spec.output
   if (rule.kind !== 'frames') throw new Error('A speech engine has to be told the rate and the classes')
   const maxSeconds = Number(spec.options.maxAudioS ?? Number.POSITIVE_INFINITY)
-  const feedSamples: OpenFeed<undefined> = async () => ({
-    transformers: importTransformers(),
-    feed: async ([row]) => {
+  const feedSamples: OpenFeed<undefined> =
+    async () =>
+    async ([row]) => {
       const { samples, rate } = await decodeAudio(row?.extra?.bytes, maxSeconds)
       const heard = resample(samples, rate, rule.rate)
       const dims = [1, heard.length]
@@ -24,10 +23,9 @@ export const createEngine: CreateEngine = (spec) => {
         attention_mask: { data: new BigInt64Array(heard.length).fill(1n), dims },
       }
       return { feeds, pass: undefined }
-    },
-  })
+    }
   return new SessionEngine(spec, feedSamples, {
-    wanted: { head: 'AutoModelForCTC', outputs: ['logits'] },
+    wanted: { outputs: ['logits'] },
     probe: { ids: new Int32Array(), extra: { bytes: sineWav(0.5, 440, rule.rate) } },
     made: 'class',
     apart: true,
