@@ -78,9 +78,12 @@ export function bytesOf(blobs: NewJob['blobs']): number {
   return [...(blobs?.values() ?? [])].reduce((sum, { length }) => sum + length, 0)
 }
 
-/** None for what a repeat of the request may queue again: its chunks must be known by their own ids. */
+/**
+ * None for what a repeat of the request may queue again: its chunks must be known by their own ids. None with files: what
+ * stands for them is short, and computing them is not.
+ */
 function companyOf(job: NewJob, fleet: SubmitContext['fleet']): Company | undefined {
-  if (job.requestDigest !== null) return undefined
+  if (job.requestDigest !== null || job.blobs !== undefined) return undefined
   const chars = job.chunks.flat().reduce((sum, { input }) => sum + input.length, 0)
   return { workers: fleet.model(job.model).workers, chars }
 }

@@ -1,4 +1,5 @@
 /** What the gateway does with what workers say of themselves: none there, some there, and some at another version. */
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +14,7 @@ import type { Gateway } from './start-gateway.js'
 
 const starter = new URL('../../../models/all-MiniLM-L6-v2', import.meta.url).pathname
 const classifier = new URL('../../../models/fixtures/tiny-classifier', import.meta.url).pathname
+const vit = new URL('../../../models/fixtures/tiny-vit', import.meta.url).pathname
 const log = collectEvents<GatewayEvent>()
 const workers = new Set<FakeWorker>()
 
@@ -29,6 +31,7 @@ beforeAll(async () => {
   const models = {
     [model]: { path: starter },
     'tiny-classifier': { path: classifier, task: 'text-classification', dtype: 'fp32', limits },
+    'tiny-vit': { path: vit, task: 'image-feature-extraction', dtype: 'fp32', limits },
   }
   await writeFile(MILLRACE_CONFIG, JSON.stringify({ models }))
   site = await GatewayUnderTest.start({ MILLRACE_CONFIG }, { onEvent: log.on })
@@ -197,5 +200,22 @@ describe('limits of one model alone', () => {
       expect(await bodyOf(response)).toMatchObject({ code })
     }
     expect((await site.post({ model, inputs })).status).toBe(202)
+  })
+
+  test('refuse too many images there, in JSON and as files', async () => {
+    const png = readFileSync(new URL('../../../models/fixtures/media/grey.png', import.meta.url))
+    const image = `data:image/png;base64,${png.toString('base64')}`
+    const form = (files: number) => {
+      const body = new FormData()
+      body.append('model', 'tiny-vit')
+      for (let i = 0; i < files; i++) body.append('image', new File([new Uint8Array(png)], 'file'))
+      return site.call('/v1/jobs', { method: 'POST', body })
+    }
+    const json = (files: number) => site.post({ model: 'tiny-vit', inputs: Array(files).fill({ image }) })
+    for (const send of [form, json]) {
+      expect((await send(2)).status).toBe(202)
+      const refused = await send(3)
+      expect([refused.status, await bodyOf(refused)]).toMatchObject([422, { code: 'too_many_items' }])
+    }
   })
 })

@@ -385,6 +385,17 @@ describe('a job with files', () => {
     expect([remembered.length, created[0]?.blobs, created[0]?.known.size]).toEqual([0, undefined, 1])
   })
 
+  test('travels alone, however short what stands for them is', async () => {
+    const companies: unknown[] = []
+    const queues: SubmitContext['queues'] = {
+      add: async (_model, _chunks, _priority, company) => void companies.push(company),
+    }
+    const { context } = fleet(new Set(), { queues })
+    await submit(requestOf(['a text']), context)
+    await submit(requestOf([missing], { blobs }), context)
+    expect(companies).toEqual([{ workers: 1, chars: 6 }, undefined])
+  })
+
   test('is refused where its bytes would fill the queue store', async () => {
     const [queued, memory] = [[] as number[], { used: 750, max: 1000 }]
     const { context } = fleet(new Set())

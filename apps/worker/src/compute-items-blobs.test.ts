@@ -65,3 +65,21 @@ it('while Redis is away an item does not fail: its chunk is to be tried again, a
   expect(under.released).toEqual(['key of aa'])
   expect(under.lost()).toBeUndefined()
 })
+
+it('what waits with a file leaves by priority, too', async () => {
+  const under = computerUnderTest()
+  const read = async () => bytes
+  const ask = (input: string, priority: number) =>
+    under.computer.compute([{ ...request(input), priority, blob: read }], { signal: never })
+  ask('aaaaaaaa', 0)
+  ask('bbbbbbbb', 0)
+  await under.ran(2)
+  ask('ccccccc', 9)
+  ask('dddddd', 0)
+  await expect.poll(() => under.computer.waitingTokens).toBe(13)
+  for (const next of [2, 3]) {
+    under.batches[next - 2]?.answer()
+    await under.ran(next + 1)
+  }
+  expect(under.batches.map(({ items }) => items.map(({ ids }) => ids.length))).toEqual([[8], [8], [6], [7]])
+})

@@ -5,7 +5,7 @@ import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts, Serving } from '@millrace/contracts'
 import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
-import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
+import { costOf, type LoadedModel, loadModel, threadsFor } from '@millrace/model'
 import { batchPolicy } from './batch-policy.js'
 import type { ChunksInHand } from './chunks-in-hand.js'
 import { Claims } from './claims.js'
@@ -164,7 +164,8 @@ function measured(model: LoadedModel, rate: TokenRate): LoadedModel {
       let tokens = 0
       try {
         const outcome = await model.runBatch(batch, hooks)
-        tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0)
+        // An image has none, and counts as what it costs.
+        tokens = batch.reduce((sum, item) => sum + (item.ids.length || costOf(item)), 0)
         return outcome
       } finally {
         rate.end(tokens)

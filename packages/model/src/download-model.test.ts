@@ -152,6 +152,26 @@ describe('a model that generates', () => {
   )
 })
 
+describe('a model of images or speech', () => {
+  it.each([
+    ['tiny-vit', 'image-feature-extraction', []],
+    ['tiny-yolos', 'object-detection', []],
+    ['tiny-wav2vec2', 'automatic-speech-recognition', ['vocab.json', 'tokenizer_config.json']],
+  ] as const)(
+    '%s for %s comes with what prepares its inputs, also where it is here for texts',
+    async (name, task, words) => {
+      source = { folder: join(modelsDir, 'fixtures', name), dtype: 'fp32' }
+      await expect(download({ dtype: 'fp32' })).rejects.toThrow('lacks tokenizer.json')
+      const fetched: string[] = []
+      const on: DownloadOptions['on'] = (event) => event.type === 'download' && fetched.push(event.file)
+      const dir = await download({ dtype: 'fp32', task, on })
+      expect(fetched).toEqual(expect.arrayContaining(['config.json', 'preprocessor_config.json', ...words]))
+      for (const file of fetched) await expectSameFile(dir, file)
+    },
+    30_000,
+  )
+})
+
 describe('a model that was downloaded before', () => {
   beforeEach(() => {
     source = { folder: tiny, dtype: 'fp32' }

@@ -8,10 +8,11 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
-import { isGeneration, type Task } from '@millrace/contracts'
+import type { Task } from '@millrace/contracts'
 import { childEnvironment } from './child-environment.js'
 import type { FromDownload, ToDownload } from './download-messages.js'
 import type { ModelEvent } from './events.js'
+import { hasOwnFiles } from './model-files.js'
 
 export interface DownloadOptions {
   /** `owner/name` */
@@ -70,7 +71,7 @@ export async function downloadedModel(
   return (await readable(note)) ? dir : undefined
 }
 
-/** The note says that all files of this dtype, and of a task with graphs of its own, are there. */
+/** The note says that all files of this dtype, and of a task with files of its own, are there. */
 function placeOf({
   id,
   revision,
@@ -80,8 +81,8 @@ function placeOf({
 }: Pick<DownloadOptions, 'id' | 'revision' | 'dtype' | 'task' | 'dataDir'>) {
   const cacheDir = resolve(dataDir, 'models')
   const dir = join(cacheDir, id, revision)
-  const graphs = task !== undefined && isGeneration(task) ? `-${task}` : ''
-  return { cacheDir, dir, note: join(dir, `complete-${dtype}${graphs}.json`) }
+  const own = task !== undefined && hasOwnFiles(task) ? `-${task}` : ''
+  return { cacheDir, dir, note: join(dir, `complete-${dtype}${own}.json`) }
 }
 
 class DownloadFailed extends Error {

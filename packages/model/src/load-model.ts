@@ -15,7 +15,7 @@ import type { BatchOutcome } from './open-batch.js'
 import { checkPinned } from './pinned-digest.js'
 import { ProcessPool } from './process-pool.js'
 import { type ModelPlace, readModel } from './read-model.js'
-import { probeDifference, toleratedDifference } from './self-test.js'
+import { probeDifference, probeItems, toleratedDifference } from './self-test.js'
 import { type StartOn, startMapped } from './start-mapped.js'
 import type { LoadedTask, ModelInput, TaskResult } from './tasks/index.js'
 
@@ -104,7 +104,8 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     mapped = false
     on({ type: 'weights-not-mapped', why: `models for ${options.task} are not prepared yet` })
   }
-  const preparing = { engineModule, spec, files, dataDir, limitMs: loadTimeoutMs }
+  const probes = mapped ? probeItems(task) : []
+  const preparing = { engineModule, spec, probes, files, dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({
     processes: options.processes,
     startAttempts: 3,

@@ -18,6 +18,12 @@ const classifier = {
   task: 'text-classification',
   dtype: 'fp32',
 } as const
+const others = [
+  { dir: join(models, 'fixtures/tiny-entailer'), task: 'zero-shot-classification', dtype: 'fp32' },
+  { dir: join(models, 'fixtures/tiny-vit'), task: 'image-feature-extraction', dtype: 'fp32' },
+  { dir: join(models, 'fixtures/tiny-yolos'), task: 'object-detection', dtype: 'fp32' },
+  { dir: join(models, 'fixtures/tiny-wav2vec2'), task: 'automatic-speech-recognition', dtype: 'fp32' },
+] as const
 const texts = [
   'One.',
   'A text of a few more words than the first.',
@@ -57,7 +63,7 @@ async function load(
 }
 
 async function answers(model: LoadedModel): Promise<number[][]> {
-  const batch: EncodedItem[] = texts.map((text) => model.encode({ input: text, truncate: true }))
+  const batch: EncodedItem[] = texts.map((text, place) => model.probe(text, place))
   const { outcomes } = await model.runBatch(batch)
   return outcomes.map((outcome) => {
     if (!outcome.ok) throw new Error('An item failed')
@@ -74,14 +80,19 @@ function largestDifference(a: number[][], b: number[][]): number {
 const named = (events: ModelEvent[], type: ModelEvent['type']) => events.filter((one) => one.type === type)
 const prepared = () => readdirSync(join(dataDir, 'prepared'))
 
-it.each([starter, classifier])('$dtype $task: a prepared model answers as the plain one', async (files) => {
-  const mapped = await load(files)
-  const plain = await load(files, { mappedWeights: false })
-  expect(named(mapped.events, 'weights-mapped')).toMatchObject([{ found: false }])
-  expect(named(mapped.events, 'weights-not-mapped')).toEqual([])
-  expect(largestDifference(await answers(mapped.model), await answers(plain.model))).toBeLessThanOrEqual(1e-6)
-  expect(mapped.model.facts.version).toBe(plain.model.facts.version)
-})
+it.each([starter, classifier, ...others])(
+  '$dtype $task: a prepared model answers as the plain one',
+  async (files) => {
+    const mapped = await load(files)
+    const plain = await load(files, { mappedWeights: false })
+    expect(named(mapped.events, 'weights-mapped')).toMatchObject([{ found: false }])
+    expect(named(mapped.events, 'weights-not-mapped')).toEqual([])
+    expect(largestDifference(await answers(mapped.model), await answers(plain.model))).toBeLessThanOrEqual(
+      1e-6,
+    )
+    expect(mapped.model.facts.version).toBe(plain.model.facts.version)
+  },
+)
 
 it('is prepared once: who loads at the same time waits, who loads later finds it', async () => {
   const both = await Promise.all([load(starter), load(starter)])

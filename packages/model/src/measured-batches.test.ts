@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Task } from '@millrace/contracts'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { EncodedItem } from './engine.js'
+import { costOf, type EncodedItem } from './engine.js'
 import type { LoadedModel } from './load-model.js'
 import { type MeasureOptions, measureBatches } from './measured-batches.js'
 import type { ItemOutcome } from './open-batch.js'
@@ -37,7 +37,7 @@ async function modelUnderTest(
     probe: (text, place = 0) => opened.encode(opened.probe(text, place)),
     runBatch: async (batch) => {
       batches.push([...batch])
-      const tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0)
+      const tokens = batch.reduce((sum, item) => sum + costOf(item), 0)
       clock += (0.6 + 0.2 * tokens) * (noise ? 1 + ((batches.length * 7) % 5) : 1)
       const outcome: ItemOutcome = fails
         ? { ok: false, error: { code: 'inference_failed', detail: 'it cannot' } }
@@ -110,4 +110,17 @@ it('the probe of a reranker is a pair, that of a masked model has a mask', async
   const filler = await modelUnderTest({ task: 'fill-mask', dir: 'fixtures/tiny-filler', version: 'v2' })
   await filler.measure()
   expect([...(filler.batches[0]?.[0]?.ids ?? [])]).toContain(filler.tokenizer?.mask?.id)
+})
+
+it('images are measured by their patches, whole, and a text of many sequences by all of them', async () => {
+  const images = await modelUnderTest({ task: 'image-classification', dir: 'fixtures/tiny-vit-classifier' })
+  // 17 patches each: 68 are four images.
+  expect(await images.measure()).toMatchObject({ area: 136, kept: false })
+  expect(images.batches[0]?.[0]?.extra?.bytes?.length).toBeGreaterThan(0)
+  const task = 'zero-shot-classification'
+  const labels = await modelUnderTest({ task, dir: 'fixtures/tiny-entailer', version: 'v2' })
+  await labels.measure()
+  const [item] = labels.batches[0] ?? []
+  const sequences = [item, ...(item?.extra?.more ?? [])]
+  expect(item?.cost).toBe(sequences.reduce((sum, one) => sum + (one?.ids.length ?? 0), 0))
 })

@@ -8,7 +8,7 @@ import { cpus } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { kneeOf, sweepAreas } from './batch-sweep.js'
-import type { EncodedItem } from './engine.js'
+import { costOf, type EncodedItem } from './engine.js'
 import type { LoadedModel } from './load-model.js'
 import { oneWriter } from './one-writer.js'
 import { cpuTraits, runtimeVersion } from './prepared-key.js'
@@ -73,12 +73,12 @@ async function measure(
     const { outcomes } = await model.runBatch(Array.from({ length: items }, () => item))
     for (const outcome of outcomes) if (!outcome.ok) throw new Error(outcome.error.detail)
   }
-  const sizes = { itemTokens: item.ids.length, maxItems, maxArea, budgetMs }
+  const sizes = { itemTokens: costOf(item), maxItems, maxArea, budgetMs }
   const { area, tokensPerS } = kneeOf(await sweepAreas({ ...sizes, run, now }))
   return { area, tokensPerS: Math.round(tokensPerS) }
 }
 
-/** The beginning and the last token of a longer text: whatever a task asks of an input is in it. */
+/** The beginning and the last token of a longer text: whatever a task asks of an input is in it. An image is as it is. */
 function usualItem(model: LoadedModel): EncodedItem {
   const item = model.probe('The wheel turns the stone, and the stone grinds the corn. '.repeat(4))
   const { ids, typeOneFrom } = item
@@ -87,6 +87,7 @@ function usualItem(model: LoadedModel): EncodedItem {
   return {
     ...item,
     ids: short,
+    ...(item.cost === undefined ? {} : { cost: item.cost - ids.length + short.length }),
     ...(typeOneFrom === undefined ? {} : { typeOneFrom: Math.min(typeOneFrom, itemTokens - 1) }),
   }
 }

@@ -53,6 +53,23 @@ describe('the files of a model', () => {
     )
   })
 
+  it('of a task that takes images or speech are what prepares them, and the words of a speech model', async () => {
+    const image = { 'config.json': '{}', 'preprocessor_config.json': '{}', 'onnx/model.onnx': 'g' }
+    const task = 'automatic-speech-recognition'
+    const wanted = { onnx: true, task } as const
+    const files = await findModelFiles(await folder(image), 'fp32', {
+      onnx: true,
+      task: 'image-classification',
+    })
+    expect(files).toEqual(['config.json', 'onnx/model.onnx', 'preprocessor_config.json'])
+    const speech = { ...image, 'tokenizer_config.json': '{}' }
+    const found = (words: Record<string, string>) =>
+      folder({ ...speech, ...words }).then((dir) => findModelFiles(dir, 'fp32', wanted))
+    expect(await found({ 'vocab.json': '{}', 'tokenizer.json': '{}' })).toContain('vocab.json')
+    expect(await found({ 'tokenizer.json': '{}' })).toContain('tokenizer.json')
+    await expect(found({})).rejects.toThrow('lacks vocab.json (dtype fp32)')
+  })
+
   it('of a folder that is not there are refused by the folder', async () => {
     await expect(findModelFiles(join(scratch, 'none'), 'q8', { onnx: true })).rejects.toThrow(
       'does not exist',

@@ -101,6 +101,11 @@ export async function findGraphs(dir: string, dtype: string, task: Task): Promis
   })
 }
 
+/** Whether it needs others than a task that reads texts with one graph. */
+export function hasOwnFiles(task: Task): boolean {
+  return graphs[task] !== undefined || mediaSettings[task] !== undefined
+}
+
 /** @returns the first of these files that is there, or else the first */
 export async function firstThere(
   dir: string,

@@ -70,6 +70,19 @@ describe('the digest of a model', () => {
     expect(await digestModel(place())).not.toBe(digest)
   })
 
+  it.each([
+    ['tiny-vit', 'image-feature-extraction', 'preprocessor_config.json'],
+    ['tiny-wav2vec2', 'automatic-speech-recognition', 'preprocessor_config.json'],
+    ['tiny-wav2vec2', 'automatic-speech-recognition', 'vocab.json'],
+    ['tiny-wav2vec2', 'automatic-speech-recognition', 'tokenizer_config.json'],
+  ] as const)('%s for %s is of its %s, too', async (name, task, file) => {
+    const model = { ...place(), dir: join(dir, name), task }
+    cpSync(join(fixture, '..', name), model.dir, { recursive: true })
+    const digest = await digestModel(model)
+    appendFileSync(join(model.dir, file), ' ')
+    expect(await digestModel(model)).not.toBe(digest)
+  })
+
   it('does not depend on the order of files', () => {
     const files = new Map([
       ['a', '1'],

@@ -3,7 +3,7 @@
  * proves that the saved model answers as the plain one does. Forked by prepare-model.ts, and gone afterwards: what
  * preparing takes in memory never belongs to a worker.
  */
-import { copyFile, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { CreateEngine, EncodedItem, EngineSpec } from './engine.js'
@@ -32,10 +32,11 @@ function answer(message: FromPrepare): void {
  * graphs wrongly (the starter model then gives numbers that are none), so no saved file is trusted before it has answered.
  * @returns why neither can stand for the plain file; undefined when one does
  */
-async function prepare({ engineModule, spec, into }: ToPrepare): Promise<string | undefined> {
+async function prepare({ engineModule, spec, probes, into }: ToPrepare): Promise<string | undefined> {
   const { createEngine }: { createEngine: CreateEngine } = await import(pathToFileURL(engineModule).href)
-  const probes = await probeBatches(spec)
-  const plain = await answersOf(createEngine, spec, probes)
+  // Kernels differ between one row and many.
+  const batches = [...probes.map((item) => [item]), probes]
+  const plain = await answersOf(createEngine, spec, batches)
   const file = onnxFileOf(spec.dtype)
   await copyFile(join(spec.dir, 'config.json'), join(into, 'config.json'))
   const faults: string[] = []
@@ -43,7 +44,7 @@ async function prepare({ engineModule, spec, into }: ToPrepare): Promise<string 
     await rm(join(into, dirname(file)), { recursive: true, force: true })
     await mkdir(join(into, dirname(file)))
     await saveOptimized(join(spec.dir, file), join(into, file), { threads: spec.threads, prepacked })
-    const fault = await faultOf(createEngine, { ...spec, prepared: into }, probes, plain)
+    const fault = await faultOf(createEngine, { ...spec, prepared: into }, batches, plain)
     if (fault === undefined) {
       await finish(into, dirname(file), prepacked)
       return undefined
@@ -57,31 +58,21 @@ async function prepare({ engineModule, spec, into }: ToPrepare): Promise<string 
 async function faultOf(
   create: CreateEngine,
   spec: EngineSpec,
-  probes: EncodedItem[][],
+  batches: readonly (readonly EncodedItem[])[],
   plain: readonly number[],
 ): Promise<string | undefined> {
   try {
-    const difference = largestDifference(plain, await answersOf(create, spec, probes))
+    const difference = largestDifference(plain, await answersOf(create, spec, batches))
     return difference <= toleratedDifference ? undefined : `its answers differ by ${difference}`
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
 }
 
-/** Batches of several shapes: kernels differ between one row and many. */
-async function probeBatches({ dir }: EngineSpec): Promise<EncodedItem[][]> {
-  const config: { vocab_size?: number } = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'))
-  const vocabulary = config.vocab_size ?? 30
-  const item = (length: number): EncodedItem => ({
-    ids: Int32Array.from({ length }, (_, place) => ((place + 1) * 7919 + length) % vocabulary),
-  })
-  return [[item(1)], [item(5)], [item(17)], [item(9), item(24), item(3)]]
-}
-
 async function answersOf(
   create: CreateEngine,
   spec: EngineSpec,
-  batches: EncodedItem[][],
+  batches: readonly (readonly EncodedItem[])[],
 ): Promise<number[]> {
   const engine = create(spec)
   try {

@@ -1,9 +1,11 @@
 /** What a worker and the child that prepares a model say to each other. */
-import type { EngineSpec } from './engine.js'
+import type { EncodedItem, EngineSpec } from './engine.js'
 
 export interface ToPrepare {
   readonly engineModule: string
   readonly spec: EngineSpec
+  /** What the plain and the saved graph must answer alike, each alone and all together. */
+  readonly probes: readonly EncodedItem[]
   /** An empty folder: gets config.json, onnx/ and prepared.json. */
   readonly into: string
 }

@@ -9,7 +9,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { createRequire } from 'node:module'
 import { basename, dirname, join, resolve } from 'node:path'
 import { childEnvironment } from './child-environment.js'
-import type { EngineSpec } from './engine.js'
+import type { EncodedItem, EngineSpec } from './engine.js'
 import { graphOptimization } from './engines/onnx-runtime.js'
 import type { KnownFiles } from './known-files.js'
 import { oneWriter } from './one-writer.js'
@@ -20,6 +20,8 @@ import { readUnfit, unfitWords, writeUnfit } from './unfit-note.js'
 export interface PrepareModelOptions {
   readonly engineModule: string
   readonly spec: EngineSpec
+  /** Inputs of its task. */
+  readonly probes: readonly EncodedItem[]
   /** Of the model. */
   readonly files: Pick<KnownFiles, 'digests' | 'assertUnchanged'>
   readonly dataDir: string
@@ -40,7 +42,7 @@ export interface PreparedModel {
 
 /** @throws Error when it cannot be prepared; the plain file then serves */
 export async function prepareModel(options: PrepareModelOptions): Promise<PreparedModel> {
-  const { engineModule, spec, files, dataDir, limitMs } = options
+  const { engineModule, spec, probes, files, dataDir, limitMs } = options
   const runtime = await runtimeVersion()
   const key = preparedKey({
     files: files.digests,
@@ -62,7 +64,7 @@ export async function prepareModel(options: PrepareModelOptions): Promise<Prepar
     waitMs: limitMs,
     done: async () => (await readPrepared(dir)) !== undefined || (await readUnfit(dir)) !== undefined,
     work: async () => {
-      const unfit = await write(dir, { engineModule, spec }, limitMs, files)
+      const unfit = await write(dir, { engineModule, spec, probes }, limitMs, files)
       if (unfit === undefined) written = true
       else await writeUnfit(dir, { why: unfit, runtime, foundAt: new Date().toISOString() })
     },
@@ -116,6 +118,7 @@ async function runChild(order: ToPrepare, limitMs: number): Promise<string | und
   const entry = createRequire(import.meta.url).resolve('@millrace/model/prepare')
   const child = fork(entry, [], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    serialization: 'advanced',
     env: childEnvironment(),
     execArgv: [],
   })

@@ -204,11 +204,12 @@ export class ProcessPool {
 
   #condemn(part: Part, { exit }: ProcessEnded): void {
     const tokens = part.items[0]?.ids.length ?? 0
+    const size = tokens === 0 ? '' : ` (${tokens} tokens)`
     const code: ErrorCode = exit.reason === 'timeout' ? 'inference_timeout' : 'input_crashes_model'
     const error: ItemError =
       exit.reason === 'timeout'
-        ? { code, detail: `Computing this input (${tokens} tokens) passed its time limit twice` }
-        : { code, detail: `This input (${tokens} tokens) ended the model process twice` }
+        ? { code, detail: `Computing this input${size} passed its time limit twice` }
+        : { code, detail: `This input${size} ended the model process twice` }
     this.#options.on({ type: 'input-crashed-model', tokens, reason: exit.reason, output: exit.output })
     part.batch.fail(part, error)
   }

@@ -18,15 +18,21 @@ const probes = [
   '12:30, 5 % & (a+b) ünï 日本',
 ]
 
+/** Items of this task, of several lengths where it has any. @throws Error, MillraceError where the task cannot make them */
+export function probeItems({ probe, encode }: Pick<ModelTask, 'probe' | 'encode'>): EncodedItem[] {
+  return probes.map((text, place) => encode(probe(text, place)))
+}
+
 /**
  * @returns the largest difference of any value between a probe's result alone and in a batch of all probes
  * @throws Error when a probe cannot be computed
  */
 export async function probeDifference(
   pool: ProcessPool,
-  { probe, encode, continuous = (length) => length }: Pick<ModelTask, 'probe' | 'encode' | 'continuous'>,
+  task: Pick<ModelTask, 'probe' | 'encode' | 'continuous'>,
 ): Promise<number> {
-  const items = probes.map((text, place) => encode(probe(text, place)))
+  const { continuous = (length) => length } = task
+  const items = probeItems(task)
   const together = await vectors(pool, items)
   let difference = 0
   for (const [index, item] of items.entries()) {

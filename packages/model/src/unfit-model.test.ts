@@ -51,7 +51,14 @@ function engine(body: string): PrepareModelOptions {
     }
     export const createEngine = (spec) => new Made(spec)`
   writeFileSync(engineModule, code)
-  return { engineModule, spec, files: filesOf('a'), dataDir, limitMs: 50_000 }
+  return {
+    engineModule,
+    spec,
+    probes: [{ ids: Int32Array.of(1) }],
+    files: filesOf('a'),
+    dataDir,
+    limitMs: 50_000,
+  }
 }
 
 const made = () => readFileSync(join(dataDir, 'made'), 'utf8').length

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, vi } from 'vitest'
-import { loadModel } from '../load-model.js'
+import { type LoadModelOptions, loadModel } from '../load-model.js'
 import { deviceFault, type Machine, missingLibraries, thisMachine } from './device-fault.js'
 
 // Processes are forked here: a busy machine takes its time.
@@ -77,18 +77,33 @@ describe('on a machine without one', () => {
     )
   })
 
+  it.skipIf(!noCuda)('models of images and speech do not start either', async () => {
+    for (const model of media) {
+      await expect(load('cuda', model)).rejects.toThrow(
+        /^The model 'mini' is to run on 'cuda'.*not installed/s,
+      )
+    }
+  })
+
   it.skipIf(!noWebgpu)('a model for WebGPU does not start, and never runs on the CPU instead', async () => {
     await expect(load('webgpu')).rejects.toThrow(/^The model 'mini' is to run on 'webgpu'.*WebGPU/s)
   })
 })
 
-function load(device: 'cuda' | 'webgpu') {
+type Model = Pick<LoadModelOptions, 'task' | 'dtype'> & { folder: string }
+const mini: Model = { folder: 'all-MiniLM-L6-v2', task: 'feature-extraction', dtype: 'q8' }
+const media: Model[] = [
+  { folder: 'fixtures/tiny-vit', task: 'image-feature-extraction', dtype: 'fp32' },
+  { folder: 'fixtures/tiny-yolos', task: 'object-detection', dtype: 'fp32' },
+  { folder: 'fixtures/tiny-wav2vec2', task: 'automatic-speech-recognition', dtype: 'fp32' },
+]
+
+function load(device: 'cuda' | 'webgpu', { folder, ...model }: Model = mini) {
   return loadModel({
     alias: 'mini',
-    task: 'feature-extraction',
-    dtype: 'q8',
+    ...model,
     device,
-    dir: fileURLToPath(new URL('../../../../models/all-MiniLM-L6-v2', import.meta.url)),
+    dir: fileURLToPath(new URL(`../../../../models/${folder}`, import.meta.url)),
     dataDir: '/nowhere',
     mappedWeights: true,
     processes: 1,

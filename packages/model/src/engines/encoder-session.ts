@@ -3,14 +3,10 @@
  * needs no more than the name of the file and the inputs that its graph knows, and not loading it saves each model process
  * 10 to 15 MB that it shares with nobody.
  */
+import type { Tensor, TensorConstructor } from 'onnxruntime-common'
 import type { EngineSpec } from '../engine.js'
 import { onnxFileOf } from '../model-files.js'
 import { type OnnxRuntime, onnxRuntime, openGraph } from './onnx-runtime.js'
-
-/** Tensors of one forward pass by the names that graphs have for them. */
-export type Feeds = Readonly<
-  Record<string, { readonly data: Float32Array | BigInt64Array; readonly dims: readonly number[] }>
->
 
 export interface WantedOutput {
   /** Names it may have: the first that the model has is taken, and no other is computed. */
@@ -27,6 +23,11 @@ export interface SessionOutput {
   readonly beside: Float32Array | undefined
   dispose(): void
 }
+
+/** Tensors of one forward pass by the names that graphs have for them. */
+export type Feeds = Readonly<
+  Record<string, { readonly data: Float32Array | BigInt64Array; readonly dims: readonly number[] }>
+>
 
 export interface LoadedSession {
   /** What the graph does not ask for is left out. */
@@ -52,13 +53,7 @@ export async function loadEncoder(
   const fetched = beside === undefined ? [name] : [name, beside]
   return {
     async run(feeds) {
-      const tensors: Record<string, InstanceType<typeof Tensor>> = {}
-      for (const [input, { data, dims }] of Object.entries(feeds)) {
-        if (!inputNames.includes(input)) continue
-        tensors[input] =
-          data instanceof Float32Array ? new Tensor('float32', data, dims) : new Tensor('int64', data, dims)
-      }
-      const given = await session.run(tensors, fetched)
+      const given = await session.run(tensorsOf(feeds, inputNames, Tensor), fetched)
       const [output, second] = fetched.map((one) => given[one])
       if (!(output?.data instanceof Float32Array)) {
         throw new Error(`The model's ${name} is ${output?.type ?? 'missing'}, not float32`)
@@ -78,4 +73,21 @@ export async function loadEncoder(
     },
     dispose: () => session.release(),
   }
+}
+
+/** @param names of the inputs that are wanted; the others are left out */
+export function tensorsOf(
+  feeds: Feeds,
+  names: readonly string[],
+  OnnxTensor: TensorConstructor,
+): Record<string, Tensor> {
+  const wanted = Object.entries(feeds).filter(([name]) => names.includes(name))
+  return Object.fromEntries(
+    wanted.map(([name, { data, dims }]) => [
+      name,
+      data instanceof Float32Array
+        ? new OnnxTensor('float32', data, dims)
+        : new OnnxTensor('int64', data, dims),
+    ]),
+  )
 }

@@ -6,7 +6,7 @@ import type { EncodedItem } from '../engine.js'
 import { gradientPng } from '../gradient-png.js'
 import { imageDecoder } from './image-decoder.js'
 import type { OpenFeed } from './session-engine.js'
-import { type Transformers, transformersLibrary } from './transformers-library.js'
+import { importTransformers, type Transformers } from './transformers-library.js'
 
 type RawImage = InstanceType<Transformers['RawImage']>
 
@@ -25,7 +25,7 @@ export const imageProbe: EncodedItem = { ids: new Int32Array(), extra: { bytes: 
 
 /** @throws Error where preprocessor_config.json is not there or broken */
 export const feedImages: OpenFeed<readonly ImageSize[]> = async ({ dir, options }) => {
-  const transformers = transformersLibrary()
+  const transformers = importTransformers()
   const decode = imageDecoder(transformers, Number(options.maxImagePixels ?? Number.MAX_SAFE_INTEGER))
   const processor = await transformers.AutoImageProcessor.from_pretrained(dir, { local_files_only: true })
   const prepared = async (image: RawImage): Promise<ProcessedImage> => {

@@ -2,7 +2,7 @@
  * A recording as the frames that a Whisper model hears: log-mel spectrogram by the library's own extractor. Of a recording
  * that is longer than a window it is one spectrogram, and windows are cut from it, as transformers does it.
  */
-import { transformersLibrary } from './transformers-library.js'
+import { importTransformers } from './transformers-library.js'
 
 export interface Spectrogram {
   /** `[bands, frames]`. */
@@ -27,7 +27,7 @@ interface Extractor {
 
 /** @throws Error where preprocessor_config.json is not there or broken */
 export async function openSpectrogram(dir: string): Promise<MakeSpectrogram> {
-  const { AutoFeatureExtractor } = transformersLibrary()
+  const { AutoFeatureExtractor } = importTransformers()
   const loaded = await AutoFeatureExtractor.from_pretrained(dir, { local_files_only: true })
   const extractor = loaded as unknown as Extractor
   const { config } = extractor

@@ -13,9 +13,7 @@ export const createEngine: CreateEngine = (spec) => {
     throw new Error('An image engine gives scores or vectors')
   const scores = rule.kind === 'scores'
   return new SessionEngine(spec, feedImages, {
-    wanted: scores
-      ? { outputs: ['logits'] }
-      : { outputs: ['image_embeds', 'pooler_output', 'last_hidden_state'] },
+    wanted: { outputs: scores ? ['logits'] : ['image_embeds', 'pooler_output', 'last_hidden_state'] },
     probe: imageProbe,
     made: scores ? 'score' : 'vector',
     read({ data, dims }, rows) {

@@ -55,7 +55,7 @@ describe('tiny-yolos', () => {
 
   it('a model with another number of classes does not load', async () => {
     const other = createEngine({ ...spec, output: { kind: 'objects', classes: 90 } })
-    await expect(other.load()).rejects.toThrow('shapes')
+    await expect(other.load()).rejects.toThrow('logits of the shape [1,8,4], not [1, n, 91]')
     await other.close()
   })
 })

@@ -1,5 +1,5 @@
 /**
- * Speech with transformers.js on ONNX Runtime, for models with a CTC head: the best class of each moment. One recording
+ * Speech on ONNX Runtime, for models with a CTC head: the best class of each moment. One recording
  * at a time: padding changes what these models hear.
  */
 import type { CreateEngine } from '../engine.js'

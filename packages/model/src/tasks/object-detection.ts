@@ -9,8 +9,11 @@ import type { ModelTask } from './model-task.js'
 export async function openObjectDetection(dir: string): Promise<ModelTask> {
   const { labels } = await readClassificationSettings(dir)
   if (labels === undefined) throw new Error(`${dir}/config.json names no labels`)
+  const inputs = await imageInputs(dir)
   return {
-    ...(await imageInputs(dir)),
+    ...inputs,
+    // All that it sees: most models are sure of nothing in an image made of nothing.
+    probe: (text, place) => ({ ...inputs.probe(text, place), params: { threshold: 0 } }),
     engine: 'transformers-object-detection',
     output: { kind: 'objects', classes: labels.length },
     files: [processorFile],
