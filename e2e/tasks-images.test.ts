@@ -12,6 +12,7 @@ import { dataUrl, expectClose, fileServer, media, referenceOf, upload } from './
 const classifier = 'tiny-vit-classifier'
 const features = 'tiny-vit'
 const detector = 'tiny-yolos'
+const captioner = 'tiny-captioner'
 const wait = { prefer: 'wait=30' }
 
 let fleet: Fleet
@@ -24,7 +25,7 @@ beforeAll(async () => {
     workers: 2,
     env: {
       MILLRACE_CONFIG: `${root}/models/fixtures/millrace.json`,
-      MILLRACE_MODELS: `${classifier},${features},${detector}`,
+      MILLRACE_MODELS: `${classifier},${features},${detector},${captioner}`,
       MAX_ITEMS: '16',
       MAX_IMAGE_BYTES: '20000',
       MAX_IMAGE_PIXELS: '10000',
@@ -51,7 +52,32 @@ const inModelOrder = (found: unknown) =>
   classified.labels.map(
     (name) => (found as LabelScore[]).find(({ label }) => label === name)?.score ?? Number.NaN,
   )
+interface Caption {
+  file: string
+  params: object
+  generated_text: string
+  finish_reason: string
+  output_ids: number[]
+}
+const { items: captions } = referenceOf(captioner) as { items: Caption[] }
 const blobKeys = () => redis.keys('mr:*:blobs')
+
+it.each(captions.map((item) => [item.file, JSON.stringify(item.params), item] as const))(
+  'of %s is written with %s what the reference writes, and written once',
+  async (file, params, { generated_text, finish_reason, output_ids }) => {
+    const fields = [
+      ['model', captioner],
+      ['image', media(file)],
+      ['options', params],
+    ] as const
+    const tokens = { prompt: 0, generated: output_ids.length }
+    const wanted = { generated_text, finish_reason, tokens }
+    expect(jobOf(await upload(fleet.url, fields, wait)).output).toEqual(wanted)
+    const again = await upload(fleet.url, fields, wait)
+    expect(again.headers.get('x-cache')).toBe('hit')
+    expect(jobOf(again).output).toEqual(wanted)
+  },
+)
 
 describe('an image', () => {
   it('is classified as the reference does it, by data URL, upload and address: one input, one result', async () => {

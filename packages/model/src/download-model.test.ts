@@ -139,6 +139,12 @@ describe('a model that generates', () => {
   it.each([
     ['tiny-writer', 'text-generation', ['onnx/model.onnx']],
     ['tiny-rewriter', 'summarization', ['onnx/decoder_model_merged.onnx', 'onnx/encoder_model.onnx']],
+    ['tiny-captioner', 'image-to-text', ['onnx/decoder_model_merged.onnx', 'onnx/encoder_model.onnx']],
+    [
+      'tiny-whisper',
+      'automatic-speech-recognition',
+      ['onnx/decoder_model_merged.onnx', 'onnx/encoder_model.onnx'],
+    ],
   ] as const)(
     '%s for %s comes with the graphs of its task and what its files say of generating',
     async (name, task, graphs) => {
