@@ -82,10 +82,11 @@ class Whisper implements Engine {
       const fixed = await this.#encode(sound, start)
       try {
         languageId ??= await this.#languageOf(wishes, fixed)
-        // Of a recording with times a part may be heard again, so it is told by segments.
-        const onToken = (at: number, id: number) => onTokens?.(place, at, [id])
-        const hooks = { signal, ...(wishes.timestamps ? {} : { onToken }) }
-        const ids = await this.#write(fixed, languageId, wishes, hooks)
+        const before = told
+        // With times, a part may be heard again: it is told by segments, and a step says no more than that it was made.
+        const onToken = (at: number, id: number) =>
+          wishes.timestamps ? onTokens?.(place, before, []) : onTokens?.(place, at, [id])
+        const ids = await this.#write(fixed, languageId, wishes, { signal, onToken })
         const frames = Math.min(windowFrames, sound.frames - start)
         const cut = cutWindow(ids, { start, frames }, this.#rule)
         for (const segment of cut.segments) {
