@@ -24,7 +24,7 @@ export async function openSpeechRecognition(dir: string): Promise<ModelTask> {
   return {
     engine: 'transformers-speech',
     output: { kind: 'frames', classes: text.classes, rate, normalize: normalize ?? true },
-    files: [processorFile, ...text.files],
+    files: [],
     maxTokens: cost,
     probe: (_, place) => probeInput(place, rate),
     encode: ({ input, bytes }) => {
