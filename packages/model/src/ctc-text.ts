@@ -21,8 +21,6 @@ const configSchema = z.looseObject({
 })
 
 export interface CtcText {
-  /** Files that decide texts, relative to the folder. */
-  readonly files: readonly string[]
   /** How many classes there are. */
   readonly classes: number
   textOf(ids: ArrayLike<number>): string
@@ -43,7 +41,6 @@ export async function loadCtcText(dir: string): Promise<CtcText> {
   const delimiter = contentOf(config.word_delimiter_token) ?? '|'
   const space = config.replace_word_delimiter_char ?? ' '
   return {
-    files: [file, configFile],
     classes: Math.max(...pieces.keys()) + 1,
     textOf(ids) {
       let text = ''

@@ -55,6 +55,8 @@ async function load(
     batchTimeoutMs: 30_000,
     strictBatching: false,
     mappedWeights: true,
+    // The smallest that the configuration allows: what a model is tried with has to be smaller.
+    engineOptions: { maxImagePixels: 1024, maxAudioS: 1 },
     on: (event) => events.push(event),
     ...options,
   })

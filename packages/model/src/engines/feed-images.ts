@@ -21,7 +21,7 @@ interface ProcessedImage {
 /** Of the masks that DETR asks for, whatever the size of the image; DetrImageProcessor of transformers.js. */
 const maskSide = 64
 
-export const imageProbe: EncodedItem = { ids: new Int32Array(), extra: { bytes: gradientPng(64, 64, 0) } }
+export const imageProbe: EncodedItem = { ids: new Int32Array(), extra: { bytes: gradientPng(32, 32, 0) } }
 
 /** @throws Error where preprocessor_config.json is not there or broken */
 export const feedImages: OpenFeed<readonly ImageSize[]> = async ({ dir, options }) => {

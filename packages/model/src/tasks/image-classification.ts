@@ -1,6 +1,5 @@
 /** image-classification: one score per label of the model. */
 import { activationOf, labelsOf, readClassificationSettings } from '../classification-settings.js'
-import { processorFile } from '../model-files.js'
 import { imageInputs } from './image-inputs.js'
 import type { ModelTask } from './model-task.js'
 
@@ -11,7 +10,7 @@ export async function openImageClassification(dir: string): Promise<ModelTask> {
     ...(await imageInputs(dir)),
     engine: 'transformers-image',
     output: { kind: 'scores', activation },
-    files: [processorFile],
+    files: [],
     loaded: (dimensions) => {
       const labels = labelsOf(settings, dimensions, dir)
       return {

@@ -1,5 +1,4 @@
 /** image-feature-extraction: one vector per image, the one that the model itself has for the whole image. */
-import { processorFile } from '../model-files.js'
 import { imageInputs } from './image-inputs.js'
 import type { ModelTask } from './model-task.js'
 
@@ -8,7 +7,7 @@ export async function openImageFeatures(dir: string): Promise<ModelTask> {
     ...(await imageInputs(dir)),
     engine: 'transformers-image',
     output: { kind: 'pooled', pooling: { mode: 'cls', normalize: false } },
-    files: [processorFile],
+    files: [],
     loaded: (dimensions) => ({
       facts: { task: 'image-feature-extraction', dimensions },
       resultOf: (values) => ({ kind: 'vector', values }),

@@ -53,7 +53,7 @@ async function tokensOfImage(dir: string): Promise<number> {
 }
 
 function probeInput(place: number): ModelInput {
-  const bytes = gradientPng(24 + 8 * place, 40 - 4 * place, place)
+  const bytes = gradientPng(16 + 4 * place, 40 - 4 * place, place)
   const digest = 'self-test'.padEnd(43, '-')
   return {
     input: writeMediaInput({ kind: 'image', type: 'image/png', bytes: bytes.length, digest }),

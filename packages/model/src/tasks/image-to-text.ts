@@ -1,7 +1,6 @@
 /** image-to-text: what is seen in an image is written, token by token (captions, and texts that are read off). */
 import { loadTextTokenizer } from '@millrace/tokenizer'
 import { readGenerationSettings } from '../generation/generation-settings.js'
-import { processorFile } from '../model-files.js'
 import { generatedResult, probeTokens, writtenText } from './generation.js'
 import { imageInputs } from './image-inputs.js'
 import type { ModelTask } from './model-task.js'
@@ -16,7 +15,7 @@ export async function openImageToText(dir: string): Promise<ModelTask> {
   return {
     engine: 'generation',
     output: rule,
-    files: [processorFile, ...files],
+    files,
     maxTokens: images.maxTokens,
     probe: (text, place) => ({ ...images.probe(text, place), params: { max_new_tokens: probeTokens } }),
     encode(input) {

@@ -2,7 +2,6 @@
 import { type DetectedObject, shortFloat } from '@millrace/contracts'
 import { readClassificationSettings } from '../classification-settings.js'
 import { objectRowLength } from '../detections.js'
-import { processorFile } from '../model-files.js'
 import { imageInputs } from './image-inputs.js'
 import type { ModelTask } from './model-task.js'
 
@@ -16,7 +15,7 @@ export async function openObjectDetection(dir: string): Promise<ModelTask> {
     probe: (text, place) => ({ ...inputs.probe(text, place), params: { threshold: 0 } }),
     engine: 'transformers-object-detection',
     output: { kind: 'objects', classes: labels.length },
-    files: [processorFile],
+    files: [],
     loaded: () => ({
       facts: { task: 'object-detection', labels: [...labels] },
       resultOf: (rows) => ({ kind: 'value', value: objectsOf(rows, labels) }),

@@ -27,7 +27,7 @@ export async function openSpeechRecognition(dir: string): Promise<ModelTask> {
   return {
     engine: 'transformers-speech',
     output: { kind: 'frames', classes: text.classes, rate, normalize: normalize ?? true },
-    files: [processorFile, ...text.files],
+    files: [],
     ...soundInputs(rate),
     encode: ({ input, params = {}, bytes }) => {
       refuseWishes(params)

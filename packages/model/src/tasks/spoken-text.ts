@@ -2,7 +2,6 @@
 import { MillraceError, type Transcript } from '@millrace/contracts'
 import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
 import { generationFile } from '../generation/generation-settings.js'
-import { processorFile } from '../model-files.js'
 import { readHeard, type Segment } from '../speech/segments.js'
 import { frameS, type SpeechRule } from '../speech/speech-rule.js'
 import { readSpeechSettings } from '../speech/speech-settings.js'
@@ -19,7 +18,7 @@ export async function openSpokenText(dir: string): Promise<ModelTask> {
   return {
     engine: 'whisper',
     output: rule,
-    files: [processorFile, generationFile, 'tokenizer.json'],
+    files: [generationFile, 'tokenizer.json'],
     ...soundInputs(rule.rate),
     encode(input) {
       refuseWishes(input.params?.language, input.params?.translate === true, rule)

@@ -7,7 +7,15 @@ test('a line is a text, or an object with a text or another form of input as its
   const pair = { query: 'which mill?', text: 'this one' }
   expect(read('a')).toEqual({ item: { index: 3, id: undefined, input: 'a' } })
   expect(read({ input: 'a', id: 7 })).toEqual({ item: { index: 3, id: 7, input: 'a' } })
-  for (const input of [pair, { image: 'https://example.com/a.png' }, { audio: 'data:audio/wav;base64,' }]) {
+  const asked = { question: 'which mill?', context: 'this one' }
+  const chat = { messages: [{ role: 'user', content: 'which mill?' }] }
+  for (const input of [
+    pair,
+    asked,
+    chat,
+    { image: 'https://example.com/a.png' },
+    { audio: 'data:audio/wav;base64,' },
+  ]) {
     expect(read({ input, id: 7 })).toEqual({ item: { index: 3, id: 7, input } })
   }
 })
