@@ -147,7 +147,7 @@ export function submitOptions(
   )
   const unfit = given.find(([name]) => !fit.includes(name))
   if (unfit) {
-    const detail = `a ${task} model takes ${fit.join(' and ') || 'no options'}`
+    const detail = `a ${task} model takes ${fit.join(' and ')}`
     throw fieldError('invalid_request', `options.${unfit[0]}`, detail)
   }
   const { required = [] }: TaskContract = taskContracts[task]
