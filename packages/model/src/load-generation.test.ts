@@ -53,7 +53,7 @@ const writtenOf = async (batch: ReturnType<LoadedModel['runBatch']>) =>
     return readWritten(outcome.vector)
   })
 
-it('writes one at a time, says so, and is not refused for it; the plain file serves, and says so', () => {
+it('writes one at a time, says so, and is not refused for it; its weights are mapped', () => {
   expect(model.maxBatchItems).toBe(1)
   expect(model.facts).toMatchObject({
     task: 'text-generation',
@@ -62,7 +62,7 @@ it('writes one at a time, says so, and is not refused for it; the plain file ser
     batching: { mode: 'one_at_a_time', probe_difference: 0 },
   })
   expect(events).toContainEqual({ type: 'self-test', difference: 0, mode: 'one_at_a_time' })
-  expect(events.map(({ type }) => type)).toContain('weights-not-mapped')
+  expect(events.map(({ type }) => type)).toContain('weights-mapped')
 })
 
 it('tells the tokens of each item of a batch as they are written', async () => {

@@ -99,11 +99,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     return wanted.prepared === undefined ? startUnchanged(files, started) : started()
   }
   // Another's engine may have no file that could be mapped, and weights on a GPU are in its own memory.
-  let mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
-  if (mapped && (output.kind === 'generated' || output.kind === 'spoken')) {
-    mapped = false
-    on({ type: 'weights-not-mapped', why: `models for ${options.task} are not prepared yet` })
-  }
+  const mapped = options.mappedWeights === true && options.engineModule === undefined && device === 'cpu'
   const probes = mapped ? probeItems(task) : []
   const preparing = { engineModule, spec, probes, files, dataDir, limitMs: loadTimeoutMs }
   const pool = await ProcessPool.start({

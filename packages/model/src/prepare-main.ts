@@ -1,5 +1,5 @@
 /**
- * The child that prepares a model: has ONNX Runtime save its optimised graph with the weights in a file beside it, and
+ * The child that prepares a model: has ONNX Runtime save its optimised graphs, each with the weights in a file beside it, and
  * proves that the saved model answers as the plain one does. Forked by prepare-model.ts, and gone afterwards: what
  * preparing takes in memory never belongs to a worker.
  */
@@ -8,11 +8,13 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { CreateEngine, EncodedItem, EngineSpec } from './engine.js'
 import { saveOptimized } from './engines/onnx-runtime.js'
-import { onnxFileOf } from './model-files.js'
+import { findGraphs } from './model-files.js'
 import { type FromPrepare, noteFile, type PreparedNote, type ToPrepare } from './prepare-messages.js'
 
 /** Of a value of a vector, relative where that is above 1. */
 const toleratedDifference = 1e-6
+/** Characters of a fault that a person reads. */
+const mostSaid = 240
 
 process.on('disconnect', () => process.exit(0))
 process.once('message', (order: ToPrepare) => {
@@ -37,24 +39,27 @@ async function prepare({ engineModule, spec, probes, into }: ToPrepare): Promise
   // Kernels differ between one row and many.
   const batches = [...probes.map((item) => [item]), probes]
   const plain = await answersOf(createEngine, spec, batches)
-  const file = onnxFileOf(spec.dtype)
+  const graphs = await findGraphs(spec.dir, spec.dtype, spec.task)
+  const folder = dirname(graphs[0] ?? '')
   await copyFile(join(spec.dir, 'config.json'), join(into, 'config.json'))
   const faults: string[] = []
   for (const prepacked of [true, false]) {
-    await rm(join(into, dirname(file)), { recursive: true, force: true })
-    await mkdir(join(into, dirname(file)))
-    await saveOptimized(join(spec.dir, file), join(into, file), { threads: spec.threads, prepacked })
+    await rm(join(into, folder), { recursive: true, force: true })
+    await mkdir(join(into, folder))
+    for (const file of graphs) {
+      await saveOptimized(join(spec.dir, file), join(into, file), { threads: spec.threads, prepacked })
+    }
     const fault = await faultOf(createEngine, { ...spec, prepared: into }, batches, plain)
     if (fault === undefined) {
-      await finish(into, dirname(file), prepacked)
+      await finish(into, folder, prepacked)
       return undefined
     }
     faults.push(`${prepacked ? 'with' : 'without'} packed weights ${fault}`)
   }
-  return `Its saved graph is not the same model: ${faults.join('; ')}.`
+  return `What was saved of it is not the same model: ${faults.join('; ')}.`
 }
 
-/** Why the saved graph cannot stand for the plain file; undefined when it can. */
+/** Why what was saved cannot stand for the plain files; undefined when it can. */
 async function faultOf(
   create: CreateEngine,
   spec: EngineSpec,
@@ -65,7 +70,9 @@ async function faultOf(
     const difference = largestDifference(plain, await answersOf(create, spec, batches))
     return difference <= toleratedDifference ? undefined : `its answers differ by ${difference}`
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    const said = error instanceof Error ? error.message : String(error)
+    // ONNX Runtime lists all inputs and outputs of a node; the reason stands behind them.
+    return said.length > mostSaid ? `${said.slice(0, mostSaid / 2)} ... ${said.slice(-mostSaid / 2)}` : said
   }
 }
 

@@ -41,12 +41,12 @@ class Generation implements Engine {
   }
 
   async load(): Promise<EngineFacts> {
-    const { dir, dtype, task, device, threads } = this.#spec
+    const { dir, prepared = dir, dtype, task, device, threads } = this.#spec
     if (device !== 'cpu') throw new Error(`Models for ${task} run on the CPU only, not on '${device}'`)
     const [first = '', second] = await findGraphs(dir, dtype, task)
     const { Tensor: tensor } = onnxRuntime()
     const reader = second === undefined ? undefined : await this.#openReader(first)
-    const decoder = await openGraph(dir, second ?? first, { threads, device })
+    const decoder = await openGraph(prepared, second ?? first, { threads, device })
     const { firstPosition, reads, endIds } = this.#rule
     const cached = new CachedDecoder({ tensor, session: decoder, firstPosition })
     this.#loaded = { reader, decoder, cached }
@@ -57,10 +57,10 @@ class Generation implements Engine {
   }
 
   async #openReader(file: string): Promise<Loaded['reader']> {
-    const { dir, threads, device } = this.#spec
+    const { dir, prepared = dir, threads, device } = this.#spec
     const open: OpenFeed<unknown> = this.#rule.reads === 'image' ? feedImages : feedTexts
     const feed = await open(this.#spec)
-    const session = await openGraph(dir, file, { threads, device })
+    const session = await openGraph(prepared, file, { threads, device })
     return { encoder: { session, tensor: onnxRuntime().Tensor }, feed }
   }
 

@@ -42,13 +42,13 @@ class Whisper implements Engine {
   }
 
   async load(): Promise<EngineFacts> {
-    const { dir, dtype, task, device, threads } = this.#spec
+    const { dir, prepared = dir, dtype, task, device, threads } = this.#spec
     if (device !== 'cpu') throw new Error(`Whisper models run on the CPU only, not on '${device}'`)
     const [first = '', second = ''] = await findGraphs(dir, dtype, task)
     const spectrogram = await openSpectrogram(dir)
     const { Tensor: tensor } = onnxRuntime()
-    const encoder = { session: await openGraph(dir, first, { threads, device }), tensor }
-    const decoder = await openGraph(dir, second, { threads, device })
+    const encoder = { session: await openGraph(prepared, first, { threads, device }), tensor }
+    const decoder = await openGraph(prepared, second, { threads, device })
     const cached = new CachedDecoder({ tensor, session: decoder, firstPosition: 0 })
     this.#loaded = { encoder, decoder, cached, spectrogram }
     // Shows that the graphs fit each other, and pays for first-run allocations now.
