@@ -15,11 +15,11 @@ import { isFlat, memorySlope, type Reading } from './slope.js'
 
 // biome-ignore lint/suspicious/noUndeclaredEnvVars: no build depends on it
 const minutes = Number(process.env.SOAK_MINUTES ?? 2.5)
-/** Code is compiled, pools and caches fill up. */
-const warmUpMinutes = Math.min(1, minutes * 0.4)
+/** Code is compiled, pools and caches fill up: a matter of work done, which a busy machine needs longer for. */
+const warmUp = { answers: 5000, minutes: Math.min(1, minutes * 0.4), limitMs: 4 * 60_000 }
 const readEveryMs = minutes > 10 ? 15_000 : 3000
 
-vi.setConfig({ testTimeout: (minutes + 2) * 60_000 })
+vi.setConfig({ testTimeout: (minutes + 2) * 60_000 + warmUp.limitMs })
 afterEach(() => closeReceivers())
 
 it.runIf(process.platform === 'linux')(`${minutes} minutes of load leave nothing behind`, async () => {
@@ -45,7 +45,7 @@ it.runIf(process.platform === 'linux')(`${minutes} minutes of load leave nothing
       courier: fleet.couriers[0]?.pid ?? 0,
     }
     const load = startLoad(fleet.url, `${receiver.url}/soak`)
-    const readings = await Promise.race([watch(pids), endedEarly(load)])
+    const readings = await Promise.race([warmedUp(load).then(() => watch(pids)), endedEarly(load)])
     await load.stop()
     console.table({ ...load.counts })
     console.table(Object.fromEntries(Object.entries(readings).map(([name, list]) => [name, shown(list)])))
@@ -68,17 +68,25 @@ async function endedEarly(load: Load): Promise<never> {
   throw new Error('the load ended before its time')
 }
 
+async function warmedUp({ counts }: Load): Promise<void> {
+  await delay(warmUp.minutes * 60_000)
+  const answered = () => Object.values(counts).reduce((sum, count) => sum + count, 0)
+  await eventually(() => answered() >= warmUp.answers, {
+    what: `${warmUp.answers} answers`,
+    timeoutMs: warmUp.limitMs,
+  })
+}
+
 async function watch<Name extends string>(pids: Record<Name, number>): Promise<Record<Name, Reading[]>> {
   const names = Object.keys(pids) as Name[]
   const readings = Object.fromEntries(names.map((name) => [name, [] as Reading[]])) as Record<Name, Reading[]>
   const startedMs = performance.now()
   const minutesIn = () => (performance.now() - startedMs) / 60_000
-  while (minutesIn() < minutes) {
+  while (minutesIn() < minutes - warmUp.minutes) {
     await delay(readEveryMs / 2)
     for (const name of names) process.kill(pids[name], 'SIGUSR2')
     // They collect at the end of what they are doing.
     await delay(readEveryMs / 2)
-    if (minutesIn() < warmUpMinutes) continue
     for (const name of names) readings[name].push({ minutes: minutesIn(), mb: privateMb(pids[name]) })
   }
   return readings
