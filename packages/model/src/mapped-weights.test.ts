@@ -19,6 +19,7 @@ const classifier = {
   dtype: 'fp32',
 } as const
 const others = [
+  { dir: join(models, 'fixtures/tiny-filler'), task: 'fill-mask', dtype: 'fp32' },
   { dir: join(models, 'fixtures/tiny-entailer'), task: 'zero-shot-classification', dtype: 'fp32' },
   { dir: join(models, 'fixtures/tiny-vit'), task: 'image-feature-extraction', dtype: 'fp32' },
   { dir: join(models, 'fixtures/tiny-yolos'), task: 'object-detection', dtype: 'fp32' },

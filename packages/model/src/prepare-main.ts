@@ -29,34 +29,24 @@ function answer(message: FromPrepare): void {
   process.send?.(message, () => process.exit(0))
 }
 
-/**
- * Weights packed ahead are tried first, they are shared most. ONNX Runtime 1.30 saves those of dynamically quantised
- * graphs wrongly (the starter model then gives numbers that are none), so no saved file is trusted before it has answered.
- * @returns why neither can stand for the plain file; undefined when one does
- */
-async function prepare({ engineModule, spec, probes, into }: ToPrepare): Promise<string | undefined> {
+/** @returns why what was saved cannot stand for the plain files; undefined when it can */
+async function prepare(order: ToPrepare): Promise<string | undefined> {
+  const { engineModule, spec, probes, prepacked, into } = order
   const { createEngine }: { createEngine: CreateEngine } = await import(pathToFileURL(engineModule).href)
   // Kernels differ between one row and many.
   const batches = [...probes.map((item) => [item]), probes]
   const plain = await answersOf(createEngine, spec, batches)
   const graphs = await findGraphs(spec.dir, spec.dtype, spec.task)
   const folder = dirname(graphs[0] ?? '')
+  await rm(into, { recursive: true, force: true })
+  await mkdir(join(into, folder), { recursive: true })
   await copyFile(join(spec.dir, 'config.json'), join(into, 'config.json'))
-  const faults: string[] = []
-  for (const prepacked of [true, false]) {
-    await rm(join(into, folder), { recursive: true, force: true })
-    await mkdir(join(into, folder))
-    for (const file of graphs) {
-      await saveOptimized(join(spec.dir, file), join(into, file), { threads: spec.threads, prepacked })
-    }
-    const fault = await faultOf(createEngine, { ...spec, prepared: into }, batches, plain)
-    if (fault === undefined) {
-      await finish(into, folder, prepacked)
-      return undefined
-    }
-    faults.push(`${prepacked ? 'with' : 'without'} packed weights ${fault}`)
+  for (const file of graphs) {
+    await saveOptimized(join(spec.dir, file), join(into, file), { threads: spec.threads, prepacked })
   }
-  return `What was saved of it is not the same model: ${faults.join('; ')}.`
+  const fault = await faultOf(createEngine, { ...spec, prepared: into }, batches, plain)
+  if (fault === undefined) await finish(into, folder, prepacked)
+  return fault
 }
 
 /** Why what was saved cannot stand for the plain files; undefined when it can. */

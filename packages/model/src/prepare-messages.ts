@@ -6,13 +6,15 @@ export interface ToPrepare {
   readonly spec: EngineSpec
   /** What the plain and the saved graph must answer alike, each alone and all together. */
   readonly probes: readonly EncodedItem[]
-  /** An empty folder: gets config.json, onnx/ and prepared.json. */
+  /** Weights packed ahead for this CPU. */
+  readonly prepacked: boolean
+  /** A folder of its own: gets config.json, onnx/ and prepared.json, whatever is there. */
   readonly into: string
 }
 
 export type FromPrepare =
   | { readonly type: 'done' }
-  /** The saved graph is not the same model, and will not be with this runtime on this CPU. */
+  /** What was saved is not the same model, and will not be with this runtime on this CPU. */
   | { readonly type: 'unfit'; readonly message: string }
   | { readonly type: 'failed'; readonly message: string }
 
