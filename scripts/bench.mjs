@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --workers N --rounds N --seconds N --out FILE]`: installs what is missing, builds, measures.
+ * `npm run bench [-- --workers N --rounds N --seconds N --warm-up SECONDS --out FILE]`: installs what is missing, builds, measures.
  * `npm run bench:memory [-- --workers 1,2,4,8 --model FOLDER:DTYPE --seconds N --out FILE]`: the same for memory.
  * `npm run bench:batching [-- --workers N --rounds N --texts N --out FILE]`: batches against arrival order.
  */

@@ -4,12 +4,6 @@
  */
 import type { EncodedItem, LoadedModel } from '@millrace/model'
 
-export interface CeilingResult {
-  textsPerS: number
-  /** Of one text alone, median. */
-  aloneMs: number
-}
-
 /**
  * @param texts what each process works through, again and again, until the time is up
  * @param area largest padded token area of a batch, as the fleet's workers have it
@@ -41,18 +35,6 @@ export async function ceilingThroughput(
   }
   await Promise.all(Array.from({ length: model.slots }, lane))
   return done / ((performance.now() - startedMs) / 1000)
-}
-
-/** Milliseconds of each text alone through the engine, one after another. */
-export async function aloneLatencies(model: LoadedModel, texts: readonly string[]): Promise<number[]> {
-  const times: number[] = []
-  for (const text of texts) {
-    const item = model.encode({ input: text, truncate: false })
-    const startedMs = performance.now()
-    await model.runBatch([item])
-    times.push(performance.now() - startedMs)
-  }
-  return times.sort((a, b) => a - b)
 }
 
 function cut(sorted: readonly EncodedItem[], area: number): EncodedItem[][] {

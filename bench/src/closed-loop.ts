@@ -2,7 +2,7 @@
  * A closed loop on loopback: each connection sends its next request when its last one is answered. Bounded by time and
  * by count; an answer other than 200 or one that is wrong in shape ends the run.
  */
-import { Pool } from 'undici'
+import { HttpConnection } from './http-connection.js'
 
 export interface LoopOptions {
   url: string
@@ -23,15 +23,11 @@ export interface LoopResult {
   generatorCores: number
 }
 
-const requestLimitMs = 60_000
+export const requestLimitMs = 60_000
 const maxRequests = 2_000_000
 
 export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
-  const pool = new Pool(options.url, {
-    connections: options.connections,
-    pipelining: 1,
-    bodyTimeout: requestLimitMs,
-  })
+  const open: HttpConnection[] = []
   const latencies: number[] = []
   let texts = 0
   let sent = 0
@@ -40,23 +36,13 @@ export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
   const startedMs = performance.now()
   const endMs = startedMs + options.seconds * 1000
   const connection = async () => {
+    const client = await HttpConnection.open(options.url, requestLimitMs)
+    open.push(client)
     while (performance.now() < endMs && sent < limit) {
       sent += 1
       const { body, texts: count } = options.next()
       const sentMs = performance.now()
-      const answer = await pool.request({
-        method: 'POST',
-        path: '/v1/jobs',
-        headers: { 'content-type': 'application/json', prefer: 'wait=60' },
-        body,
-        headersTimeout: requestLimitMs,
-      })
-      const bytes = await answer.body.arrayBuffer()
-      if (answer.statusCode !== 200) {
-        throw new Error(
-          `the gateway answered ${answer.statusCode}: ${Buffer.from(bytes).toString().slice(0, 300)}`,
-        )
-      }
+      await postJob(client, body)
       latencies.push(performance.now() - sentMs)
       texts += count
     }
@@ -64,7 +50,7 @@ export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
   try {
     await Promise.all(Array.from({ length: options.connections }, connection))
   } finally {
-    await pool.destroy()
+    for (const client of open) client.close()
   }
   const seconds = (performance.now() - startedMs) / 1000
   const { user, system } = process.cpuUsage(cpu)
@@ -75,6 +61,14 @@ export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
     latencyMs: { p50: at(latencies, 0.5), p95: at(latencies, 0.95), p99: at(latencies, 0.99) },
     requests: latencies.length,
     generatorCores: (user + system) / 1e6 / seconds,
+  }
+}
+
+/** One job, waited for. @throws Error when it is not answered in full */
+export async function postJob(connection: HttpConnection, body: string): Promise<void> {
+  const answer = await connection.post('/v1/jobs', body, 'prefer: wait=60\r\n')
+  if (answer.status !== 200) {
+    throw new Error(`the gateway answered ${answer.status}: ${answer.body().slice(0, 300)}`)
   }
 }
 

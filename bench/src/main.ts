@@ -7,11 +7,12 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '@millrace/config'
-import { type LoadedModel, loadModel, threadsFor } from '@millrace/model'
+import { loadModel, threadsFor } from '@millrace/model'
 import { type Fleet, startFleet } from '@millrace/testkit'
-import { aloneLatencies, ceilingThroughput } from './ceiling.js'
-import { at, closedLoop, type LoopResult } from './closed-loop.js'
+import { ceilingThroughput } from './ceiling.js'
+import { closedLoop, type LoopResult } from './closed-loop.js'
 import { fleetMemory, type ProcessMemory } from './fleet-memory.js'
+import { type IdleLatency, idleLatency } from './idle-latency.js'
 import { machine, median, versions } from './machine.js'
 import { paddingRatio, tokensRun } from './padding-ratio.js'
 import { mixedTokens, type Scenario, scenarios, shortTokens } from './scenarios.js'
@@ -23,6 +24,7 @@ const { values: flags } = parseArgs({
     workers: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '6' },
+    'warm-up': { type: 'string', default: '20' },
     out: {
       type: 'string',
       default: join(
@@ -67,9 +69,11 @@ async function main(): Promise<void> {
     const mixed = Array.from({ length: 512 }, () =>
       texts.distinct(texts.integer(mixedTokens.from, mixedTokens.to)),
     )
-    await closedLoop({ url: fleet.url, seconds: 2, ...all.oneByOne })
+    // Until then V8 still compiles what runs, at the expense of what is measured.
+    await closedLoop({ url: fleet.url, seconds: Number(flags['warm-up']), ...all.oneByOne })
 
-    const idle = await latency(direct, fleet, all.idle, short)
+    const next = () => texts.distinct(shortTokens)
+    const idle = await idleLatency({ url: fleet.url, direct, pairs: 100 * rounds, next, one: all.one })
     const rows = [
       await alternate(all.oneByOne, fleet, () => ceilingThroughput(direct, short, area, seconds)),
       await alternate(all.few, fleet, () => ceilingThroughput(direct, short, area, seconds)),
@@ -111,24 +115,7 @@ async function alternate(scenario: Scenario, fleet: Fleet, ceiling?: () => Promi
   return row
 }
 
-/** Median latency of a miss on an idle fleet, and of the same kind of text straight through the engine, in turn. */
-async function latency(direct: LoadedModel, fleet: Fleet, scenario: Scenario, texts: readonly string[]) {
-  const alone: number[] = []
-  const through: LoopResult[] = []
-  for (let round = 0; round < rounds; round++) {
-    alone.push(at(await aloneLatencies(direct, texts.slice(0, 100)), 0.5))
-    through.push(await closedLoop({ url: fleet.url, seconds: Math.min(seconds, 4), ...scenario }))
-  }
-  const fleetMs = median(through.map(({ latencyMs }) => latencyMs.p50))
-  return { fleetMs, directMs: median(alone), addedMs: fleetMs - median(alone) }
-}
-
-function print(result: {
-  idle: { fleetMs: number; directMs: number; addedMs: number }
-  rows: Row[]
-  padding: number
-  memory: ProcessMemory[]
-}): void {
+function print(result: { idle: IdleLatency; rows: Row[]; padding: number; memory: ProcessMemory[] }): void {
   const n = (value: number, digits = 0) => value.toFixed(digits)
   console.log(
     `\nidle miss: ${n(result.idle.fleetMs, 1)} ms at the median, engine alone ${n(result.idle.directMs, 1)} ms, added ${n(result.idle.addedMs, 1)} ms\n`,

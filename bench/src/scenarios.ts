@@ -22,7 +22,8 @@ export function scenarios(model: string, texts: TextMaker) {
   const short = () => texts.distinct(shortTokens)
   const mixed = () => texts.distinct(texts.integer(mixedTokens.from, mixedTokens.to))
   return {
-    idle: { name: 'one text, 1 connection', connections: 1, next: () => one(short()) },
+    /** The request for one text. */
+    one,
     few: { name: 'one text, 8 connections', connections: 8, next: () => one(short()) },
     oneByOne: { name: 'one text, 32 connections', connections: 32, next: () => one(short()) },
     arrays: {
@@ -41,5 +42,5 @@ export function scenarios(model: string, texts: TextMaker) {
       connections: 32,
       next: () => one(mixed()),
     },
-  } satisfies Record<string, Scenario>
+  }
 }

@@ -6,6 +6,9 @@ import { MillraceError } from '@millrace/contracts'
 import { type ChunksOf, type Company, isGone, limitsFrom, type NewJob, type StoredJob } from '@millrace/jobs'
 import type { SubmitContext, SubmitRequest } from './submit.js'
 
+/** So long a worker that was told ahead is left alone with its job; then any may take it, and passes over what is done. */
+const aheadMs = 1000
+
 /**
  * The job that an earlier request made under this request's id. It is listed and queued once more: whatever died between
  * record, list and queue, the repeat completes it, and what is there already stays as it is.
@@ -42,14 +45,15 @@ function everyChunkOf({ id, run, chunks }: StoredJob): ChunksOf {
 /**
  * Record and chunks are sent on one connection, in this order, and travel together. Answers false where the record was
  * there already.
+ * @param asked whether a worker was told of it ahead
  * @throws MillraceError queue_memory, queue_unavailable: then it was not accepted. A repeat of the request completes it;
  * where none is possible it is settled as failed, as far as Redis can be reached
  */
-export async function acceptJob(job: NewJob, context: SubmitContext): Promise<boolean> {
+export async function acceptJob(job: NewJob, context: SubmitContext, asked = false): Promise<boolean> {
   const { store, queues, list, watch, webhooks, fleet, now } = context
   // Before the record: a job that nobody looks at would expire in silence; a look at no job costs nothing.
   if (job.webhook || job.lifeLimitMs !== null) await watch.at(job.id, firstLookMs(job))
-  const creating = store.create(job)
+  const creating = store.create(job, asked)
   // Of two requests with one id the later may have other chunks: it queues and lists nothing.
   if (job.requestDigest !== null && !(await creating)) return false
   const sent = [creating, list.add(job, now())] as const
@@ -57,7 +61,10 @@ export async function acceptJob(job: NewJob, context: SubmitContext): Promise<bo
   const chunks = Array.from({ length: count }, (_, chunk) => chunk)
   const queued =
     count > 0
-      ? queues.add(job.model, { jobId: job.id, run: 0, chunks }, job.priority, companyOf(job, fleet))
+      ? queues.add(job.model, { jobId: job.id, run: 0, chunks }, job.priority, {
+          company: companyOf(job, fleet),
+          delayMs: asked ? aheadMs : 0,
+        })
       : undefined
   const [created, ...others] = await Promise.allSettled([...sent, queued])
   const fault = [created, ...others].find((outcome) => outcome.status === 'rejected')
@@ -85,7 +92,8 @@ export function bytesOf(blobs: NewJob['blobs']): number {
 function companyOf(job: NewJob, fleet: SubmitContext['fleet']): Company | undefined {
   if (job.requestDigest !== null || job.blobs !== undefined) return undefined
   const chars = job.chunks.flat().reduce((sum, { input }) => sum + input.length, 0)
-  return { workers: fleet.model(job.model).workers, chars }
+  const { workers, busy } = fleet.model(job.model)
+  return { workers: busy ? 1 : workers, chars }
 }
 
 /** A moment after its first limit; at once where it is settled as it is written. */

@@ -13,6 +13,8 @@ export interface ModelView {
   workers: number
   /** Chunks waiting at the last sample, plus what this gateway has queued since. */
   waiting: number
+  /** Whether every worker had something in hand at the last sample. */
+  busy: boolean
   /** Chunks finished per second, as last measured while chunks waited; 0 when that never was. */
   chunksPerS: number
 }
@@ -71,12 +73,22 @@ export class FleetView {
 
   model(alias: string): ModelView {
     const sampled = this.#sampled.get(alias)
+    const { workers } = this.serving(alias)
+    const { active = 0, waiting = 0, delayed = 0 } = sampled?.depth ?? {}
     return {
       facts: this.#fleet.models.get(alias),
-      workers: this.serving(alias).workers,
+      workers,
+      busy: active + waiting - delayed > workers,
       waiting: (sampled?.depth?.waiting ?? 0) + (sampled?.queuedSince ?? 0),
       chunksPerS: sampled?.drain.perSecond ?? 0,
     }
+  }
+
+  /** Who can be told of a job beside the queue: workers of the version that results are looked up by, while there is little to do. */
+  idleWorkers(alias: string): readonly string[] {
+    const { facts, busy } = this.model(alias)
+    if (busy) return []
+    return this.serving(alias).runs.find(({ version }) => version === facts?.version)?.workers ?? []
   }
 
   /** Who serves a model, and how. */

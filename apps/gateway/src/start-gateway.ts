@@ -22,10 +22,12 @@ import { maskUrl, queueMetrics } from '@millrace/telemetry'
 import { RateLimits, TenantStore } from '@millrace/tenants'
 import { loadTextTokenizer, type TextTokenizer } from '@millrace/tokenizer'
 import { AddressGuard } from '@millrace/webhooks/address-guard'
+import { Ahead } from './ahead.js'
 import { createApp } from './app.js'
 import type { GatewayContext } from './context.js'
 import type { Emit } from './events.js'
 import { FleetView } from './fleet-view.js'
+import { Gathering } from './gathering.js'
 import { mediaContext } from './media/media-context.js'
 import { isLoopback } from './middleware/admin-key.js'
 import { observe } from './observe.js'
@@ -140,6 +142,8 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
         watch,
         webhooks,
         fleet,
+        gathering: new Gathering(),
+        ahead: new Ahead(fleet, config.CLAIM_LEASE_MS),
         now,
         emit,
       },

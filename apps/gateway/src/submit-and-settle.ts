@@ -41,6 +41,7 @@ export async function submitAndSettle(
   const submitted = await submit(request, submitContext, (jobId) => {
     signal = AbortSignal.any([clientGone(c), context.stopping])
     heard = context.channel.waitFor(jobId, Math.min(limitMs, rereadMs), signal)
+    return heard
   })
   if (submitted.kind === 'known') {
     const { job, results } = submitted

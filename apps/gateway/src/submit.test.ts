@@ -4,7 +4,9 @@ import { knownJobText, ResultTexts, storedJobText } from '@millrace/job-view'
 import type { KnownJob, NewJob, StoredJob } from '@millrace/jobs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { Ahead } from './ahead.js'
 import type { GatewayEvent } from './events.js'
+import { Gathering } from './gathering.js'
 import { type SubmitContext, type SubmitRequest, submit } from './submit.js'
 
 const facts: ModelFacts = {
@@ -36,6 +38,7 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
   const created: NewJob[] = []
   const remembered: KnownJob[] = []
   const asked: string[][] = []
+  const messages: string[] = []
   const events: GatewayEvent[] = []
   const context: SubmitContext = {
     chunkItems: 3,
@@ -49,10 +52,17 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
         const found = keys.map((key) => values.get(key))
         return { values: found, lruHits: found.filter(Boolean).length, redisHits: 0 }
       },
+      async getOrAsk(key, { owner, message }) {
+        const value = values.get(key)
+        if (value) return { state: 'hit', value, inProcess: false }
+        done.push(`ask ${owner}`)
+        messages.push(message(key))
+        return { state: 'asked' }
+      },
     },
     store: {
-      async create(job) {
-        done.push('create')
+      async create(job, begun) {
+        done.push(begun ? 'create begun' : 'create')
         created.push(job)
         return true
       },
@@ -66,8 +76,8 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
       },
     },
     queues: {
-      async add() {
-        done.push('add')
+      async add(_model, _chunks, _priority, { delayMs = 0 } = {}) {
+        done.push(delayMs > 0 ? `add in ${delayMs} ms` : 'add')
       },
     },
     list: {
@@ -86,17 +96,20 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
       },
     },
     fleet: {
-      model: () => ({ facts, workers: 1, waiting: 0, chunksPerS: 0 }),
+      model: () => ({ facts, workers: 1, waiting: 0, busy: false, chunksPerS: 0 }),
       factsOf: async () => facts,
       queued: () => {},
       refresh: async () => {},
       memory: undefined,
     },
+    gathering: new Gathering(),
+    // None is idle, unless a test says so.
+    ahead: new Ahead({ idleWorkers: () => [] }, 5000),
     now: () => 1_000_000,
     emit: (event) => events.push(event),
     ...overrides,
   }
-  return { context, done, created, remembered, asked, events }
+  return { context, done, created, remembered, asked, messages, events }
 }
 
 const requestOf = (inputs: readonly string[], more: Partial<SubmitRequest> = {}): SubmitRequest => ({
@@ -161,10 +174,63 @@ test('any mix of duplicates, hits and misses is answered in order and in full, a
   )
 })
 
+describe('a job that a client waits for, of one small input, while a worker is idle', () => {
+  const idle = () => ({ ahead: new Ahead({ idleWorkers: () => ['w'] }, 5000) })
+  const never = () => new Promise(() => {})
+
+  test('is told ahead under the id of its record, which is written as begun, and is queued for later', async () => {
+    const { context, done, created, messages } = fleet(new Set(), idle())
+    const submitted = await submit(requestOf(['a']), context, async () => done.push('listen'))
+    expect(done).toEqual(['ask w', 'listen', 'create begun', 'list', 'add in 1000 ms'])
+    const [told] = messages
+    if (submitted.kind !== 'accepted') throw new Error(`it was called ${submitted.kind}`)
+    expect(JSON.parse(told ?? '')[1]).toMatchObject({
+      id: created[0]?.id,
+      slots: [0],
+      createdAtMs: 1_000_000,
+    })
+    expect(submitted.job.id).toBe(created[0]?.id)
+  })
+
+  test('is answered from the cache as any other', async () => {
+    const { context, done } = fleet(new Set(['a']), idle())
+    expect(await submit(requestOf(['a']), context, never)).toMatchObject({ kind: 'known' })
+    expect(done).toEqual([])
+  })
+
+  test('keeps the worker to itself until nobody waits for it any more', async () => {
+    const { context, done } = fleet(new Set(), idle())
+    let leave: (value?: unknown) => void = () => {}
+    await submit(requestOf(['a']), context, () => new Promise((resolve) => (leave = resolve)))
+    await submit(requestOf(['b']), context, never)
+    expect(done.filter((what) => what.startsWith('ask'))).toHaveLength(1)
+    leave()
+    await Promise.resolve().then(() => {})
+    await submit(requestOf(['c']), context, never)
+    expect(done.filter((what) => what.startsWith('ask'))).toHaveLength(2)
+  })
+
+  test.each([
+    { what: 'nobody waits for', waits: false },
+    { what: 'has several inputs', inputs: ['a', 'b'] },
+    { what: 'has a limit', more: { lifeLimitMs: 5000 } },
+    { what: 'may be sent again', more: { repeatable: { id: 'i', digest: 'd' } } },
+    { what: 'has a webhook', more: { webhook: { url: 'https://example.com', events: [] } } },
+    { what: 'draws its results', more: { options: { encoding: 'float', truncate: false, unshared: true } } },
+    { what: 'writes a text', more: { task: 'text-generation' } },
+  ] as const)('is left to the queue where it $what', async (one) => {
+    const { waits, inputs, more } = { waits: true, inputs: ['a'], more: {}, ...one }
+    const { context, done } = fleet(new Set(), idle())
+    await submit(requestOf(inputs, more as Partial<SubmitRequest>), context, waits ? never : undefined)
+    expect(done).toContain('add')
+    expect(done.some((what) => what.startsWith('ask'))).toBe(false)
+  })
+})
+
 describe('order of the steps', () => {
   test('whoever waits listens first; then comes the record, and then the queue', async () => {
     const { context, done } = fleet(new Set())
-    await submit(requestOf(['a']), context, () => done.push('listen'))
+    await submit(requestOf(['a']), context, async () => done.push('listen'))
     expect(done).toEqual(['listen', 'create', 'list', 'add'])
   })
 
@@ -388,7 +454,7 @@ describe('a job with files', () => {
   test('travels alone, however short what stands for them is', async () => {
     const companies: unknown[] = []
     const queues: SubmitContext['queues'] = {
-      add: async (_model, _chunks, _priority, company) => void companies.push(company),
+      add: async (_model, _chunks, _priority, { company } = {}) => void companies.push(company),
     }
     const { context } = fleet(new Set(), { queues })
     await submit(requestOf(['a text']), context)

@@ -8,7 +8,7 @@
  *
  * A request that may be sent again names its job's id; a repeat finds the first one's job and changes nothing.
  */
-import { keyMaker, type ResultCache } from '@millrace/cache'
+import { type Ask, keyMaker, type ResultCache } from '@millrace/cache'
 import {
   type Metadata,
   type ModelFacts,
@@ -37,8 +37,10 @@ import {
 import { acceptJob, bytesOf, earlierJob } from './accept-job.js'
 import { type AdmissionLimits, isNearlyFull } from './admission.js'
 import { admitOrSay } from './admit-or-say.js'
+import type { Ahead, Errand } from './ahead.js'
 import type { Emit } from './events.js'
 import type { FleetView } from './fleet-view.js'
+import type { Gathering } from './gathering.js'
 import { newJobId } from './job-id.js'
 
 /** `truncate` and `params` decide the results; the others how they are written out. */
@@ -76,13 +78,15 @@ export interface SubmitContext {
   /** Of a job with a webhook: as long as its deliveries may take. */
   webhookJobTtlMs: number
   limits: AdmissionLimits
-  cache: Pick<ResultCache, 'getMany'>
+  cache: Pick<ResultCache, 'getMany' | 'getOrAsk'>
   store: Pick<JobStore, 'create' | 'read' | 'rememberKnown' | 'settle'>
   queues: Pick<ChunkQueues, 'add'>
   list: Pick<JobList, 'add'>
   watch: Pick<JobWatch, 'at'>
   webhooks: Pick<WebhookQueue, 'add'>
   fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory' | 'refresh'>
+  gathering: Pick<Gathering, 'join'>
+  ahead: Pick<Ahead, 'errand'>
   now: () => number
   emit: Emit
 }
@@ -96,19 +100,43 @@ export type Submitted =
   | { kind: 'accepted' | 'repeated'; job: StoredJob }
 
 /**
- * @param beforeQueueing called with the id once the job is to be queued, so that nobody listens too late
+ * @param beforeQueueing where a client waits: called with the id once the job is to be queued, so that nobody listens too
+ * late; what it answers ends with the waiting
  * @throws MillraceError queue_full, queue_memory, no_worker, queue_unavailable, idempotency_mismatch
  */
 export async function submit(
   request: SubmitRequest,
   context: SubmitContext,
-  beforeQueueing: (jobId: string) => void = () => {},
+  beforeQueueing?: (jobId: string) => Promise<unknown>,
+): Promise<Submitted> {
+  const input = beforeQueueing && inputToTellAhead(request)
+  const errand = input === undefined ? undefined : context.ahead.errand(request.model, input)
+  if (!errand) return submitWith(undefined, request, context, beforeQueueing)
+  let waiting: Promise<unknown> = Promise.resolve()
+  try {
+    return await submitWith(errand, request, context, (jobId) => {
+      waiting = beforeQueueing?.(jobId) ?? waiting
+    })
+  } finally {
+    waiting.finally(() => errand.end()).catch(() => {})
+  }
+}
+
+async function submitWith(
+  errand: Errand | undefined,
+  request: SubmitRequest,
+  context: SubmitContext,
+  beforeQueueing?: (jobId: string) => unknown,
 ): Promise<Submitted> {
   const repeated = await earlierJob(request, context)
   if (repeated) return { kind: 'repeated', job: repeated }
   const { slots, distinct } = request.options.unshared ? eachItsOwn(request.inputs) : slotsOf(request.inputs)
   const keys = await contentKeys(request, distinct, context)
-  const found = keys ? await lookUp(request.model, keys, context) : distinct.map(() => undefined)
+  let facts: JobFacts | undefined
+  const ask = errand?.ask(() => (facts ??= newFacts(request, slots, 1, 0, context)))
+  const { found, asked } = keys
+    ? await lookUp(request.model, keys, context, ask)
+    : { found: distinct.map(() => undefined), asked: false }
   if (keys && isLight(request) && found.every((result) => result !== undefined)) {
     return answerKnown(request, slots, distinct, keys, found as Buffer[], context)
   }
@@ -123,10 +151,11 @@ export async function submit(
   const chunks = cut(missing, Math.min(chunkItems, context.chunkItems))
   const blobs = blobsOf(missing, request)
   if (chunks.length > 0) await admitOrSay(request.model, chunks.length, context, bytesOf(blobs))
-  const facts = newFacts(request, slots, distinct.length, known.size, context)
+  facts ??= newFacts(request, slots, distinct.length, known.size, context)
   const job: NewJob = { ...facts, known, chunks, ...(blobs.size > 0 ? { blobs } : {}) }
-  beforeQueueing(job.id)
-  if (!(await acceptJob(job, context))) {
+  beforeQueueing?.(job.id)
+  if (!asked) await context.gathering.join(context.fleet.model(request.model).busy)
+  if (!(await acceptJob(job, context, asked))) {
     // Another request with this id came first, at the same moment.
     const first = await earlierJob(request, context)
     if (first) return { kind: 'repeated', job: first }
@@ -149,6 +178,16 @@ export async function submit(
 function isLight({ webhook, repeatable, blobs }: SubmitRequest): boolean {
   // A small record computes again what a cache forgot, from inputs that it holds whole: files are not kept for that.
   return webhook === null && repeatable === null && blobs === undefined
+}
+
+/** The only input, where it has nothing that its record must say before it is computed. */
+function inputToTellAhead(request: SubmitRequest): string | undefined {
+  const { inputs, options, task, startLimitMs, lifeLimitMs } = request
+  const [input, more] = inputs
+  const limited = startLimitMs !== null || lifeLimitMs !== null
+  // Of a text that grows, the record keeps the events.
+  const grows = 'max_new_tokens' in taskContracts[task].params
+  return more !== undefined || limited || grows || options.unshared || !isLight(request) ? undefined : input
 }
 
 /** By digest: only of what has to be computed. */
@@ -207,10 +246,23 @@ function keyMakerOf(
   return maker
 }
 
-async function lookUp(model: string, keys: readonly string[], { cache, emit }: SubmitContext) {
+async function lookUp(
+  model: string,
+  keys: readonly string[],
+  { cache, emit }: SubmitContext,
+  ask: Ask | undefined,
+): Promise<{ found: (Buffer | undefined)[]; asked: boolean }> {
+  const [key] = keys
+  if (ask && key !== undefined) {
+    const got = await cache.getOrAsk(key, ask)
+    const hit = got.state === 'hit'
+    const lruHits = hit && got.inProcess ? 1 : 0
+    emit({ type: 'items-looked-up', model, lruHits, redisHits: hit ? 1 - lruHits : 0, misses: hit ? 0 : 1 })
+    return { found: [hit ? got.value : undefined], asked: got.state === 'asked' }
+  }
   const { values, lruHits, redisHits } = await cache.getMany(keys)
   emit({ type: 'items-looked-up', model, lruHits, redisHits, misses: keys.length - lruHits - redisHits })
-  return values
+  return { found: values, asked: false }
 }
 
 function answerKnown(

@@ -5,7 +5,8 @@
 import type { Batch, Batcher } from '@millrace/batching'
 import { encodeError, encodeResult } from '@millrace/cache'
 import { MillraceError } from '@millrace/contracts'
-import { type BatchOutcome, costOf, type EncodedItem, type LoadedModel } from '@millrace/model'
+import { type BatchOutcome, batchesInHand, costOf, type EncodedItem, type LoadedModel } from '@millrace/model'
+import { BatchClock } from './batch-clock.js'
 import { BatchGrowth, wholeTextOf } from './batch-growth.js'
 import type { Claims } from './claims.js'
 import type { Emit } from './events.js'
@@ -27,10 +28,13 @@ export interface BatchRunnerOptions {
 export class BatchRunner {
   readonly #options: BatchRunnerOptions
   readonly #growing = new Set<BatchGrowth>()
+  readonly #clock: BatchClock
   #batchesOut = 0
+  #later: NodeJS.Timeout | undefined
 
   constructor(options: BatchRunnerOptions) {
     this.#options = options
+    this.#clock = new BatchClock(Math.ceil(options.model.slots / batchesInHand), () => performance.now())
   }
 
   /** Real tokens that wait here for a model process. */
@@ -51,10 +55,17 @@ export class BatchRunner {
     }
   }
 
-  /** Gives the model what it has room for. */
+  /** Gives the model what it needs now; what it needs later is cut later, with those who come until then. */
   pump(): void {
     const { model, batcher } = this.#options
-    while (this.#batchesOut < model.slots) {
+    clearTimeout(this.#later)
+    while (this.#batchesOut < model.slots && batcher.size > 0) {
+      // How long a text grows, nobody knows.
+      const waitMs = model.follow ? 0 : this.#clock.waitMs()
+      if (waitMs > 0) {
+        this.#later = setTimeout(() => this.pump(), waitMs)
+        return
+      }
       const batch = batcher.take()
       if (!batch) return
       this.#batchesOut += 1
@@ -117,6 +128,25 @@ export class BatchRunner {
     this.#options.onRoom()
   }
 
+  /** One forward pass; the next one leaves before what it gave is looked at. */
+  async #pass(
+    encoded: readonly EncodedItem[],
+    area: number,
+    growth: BatchGrowth | undefined,
+  ): Promise<BatchOutcome> {
+    const out = this.#clock.begin(area)
+    let predictMs: number | undefined
+    try {
+      const outcome = await this.#options.model.runBatch(encoded, growth?.hooks)
+      predictMs = outcome.predictMs
+      return outcome
+    } finally {
+      if (growth) this.#growing.delete(growth)
+      this.#clock.end(out, predictMs)
+      this.#leave()
+    }
+  }
+
   async #compute(
     { realTokens, paddedTokens, reason }: Batch<ItemInFlight>,
     items: readonly ItemInFlight[],
@@ -128,10 +158,7 @@ export class BatchRunner {
     const growth = model.follow && new BatchGrowth(items, model.follow)
     if (growth) this.#growing.add(growth)
     try {
-      const { outcomes, predictMs } = await model.runBatch(encoded, growth?.hooks).finally(() => {
-        if (growth) this.#growing.delete(growth)
-        this.#leave()
-      })
+      const { outcomes, predictMs } = await this.#pass(encoded, paddedTokens, growth)
       emit({ type: 'batch-done', model: alias, items: count, realTokens, paddedTokens, predictMs, reason })
       const results = outcomes.map((outcome, i) => resultOf(outcome, items[i], model))
       // Only answers are shared: a failure may be this worker's own.
@@ -140,12 +167,12 @@ export class BatchRunner {
         return shared && key !== undefined ? [{ key, value }] : []
       })
       await claims.settle(answers, keys)
-      const ran = { size: count, predictMs }
+      const pass = { size: count, predictMs }
       for (const [i, item] of items.entries()) {
         const result = results[i]
         if (!result) throw new Error(`the model answered ${results.length} of ${count} items`)
         if (result.text !== undefined) item.grow(result.text)
-        item.finish({ bytes: result.bytes, via: 'computed', tokenizeMs: item.tokenizeMs, batch: ran })
+        item.finish({ bytes: result.bytes, via: 'computed', tokenizeMs: item.tokenizeMs, batch: pass })
       }
     } catch (error) {
       for (const item of items) item.abandon(error)

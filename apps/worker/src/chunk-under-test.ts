@@ -1,5 +1,5 @@
 /** For the tests of processJob: a chunk, and everything around it that a test can bend. Never built. */
-import { encodeVector } from '@millrace/cache'
+import { contentKey, encodeVector } from '@millrace/cache'
 import { MillraceError, type WebhookEvent } from '@millrace/contracts'
 import {
   type ChunkDelivery,
@@ -14,7 +14,7 @@ import {
 import { ChunksInHand } from './chunks-in-hand.js'
 import type { WorkerEvent } from './events.js'
 import type { ItemAnswer, ItemRequest } from './items-in-flight.js'
-import { type ProcessJobContext, processJob } from './process-job.js'
+import { type ProcessJobContext, processAhead, processJob } from './process-job.js'
 
 export const facts: JobFacts = {
   id: 'job',
@@ -51,6 +51,16 @@ const batch = { size: 2, predictMs: 8 }
 export const computed = (bytes = vector): ItemAnswer => ({ bytes, via: 'computed', tokenizeMs: 1, batch })
 export const now = 20
 
+/** By the version that these tests' worker serves. */
+export const keyOf = (input: string) =>
+  contentKey({
+    scope: 's',
+    modelVersion: 'v1',
+    task: 'feature-extraction',
+    options: { truncate: false },
+    input,
+  })
+
 /** @param options.takes what the store answers, one take after the other; the last one stays */
 export function chunkUnderTest(options: {
   takes?: TakenChunk[]
@@ -60,6 +70,7 @@ export function chunkUnderTest(options: {
   delivery?: Partial<ChunkDelivery>
   store?: Partial<ProcessJobContext['store']>
   webhooksFail?: boolean
+  modelVersion?: string
 }) {
   const done: string[] = []
   const computing: string[] = []
@@ -70,6 +81,7 @@ export function chunkUnderTest(options: {
   const tellings: Parameters<ProcessJobContext['teller']['tell']>[0][] = []
   const webhooks: WebhookData[] = []
   const events: WorkerEvent[] = []
+  const counted: { share: number; count: number }[] = []
   const inHand = new ChunksInHand()
   const takes = [...(options.takes ?? [taken])]
   const note = (what: string) => async () => {
@@ -98,7 +110,7 @@ export function chunkUnderTest(options: {
   const context: ProcessJobContext = {
     alias: 'm',
     task: 'feature-extraction',
-    modelVersion: 'v1',
+    modelVersion: options.modelVersion ?? 'v1',
     store: {
       take: async () => {
         const one = takes.length > 1 ? takes.shift() : takes[0]
@@ -160,9 +172,10 @@ export function chunkUnderTest(options: {
     },
     now: () => now,
     emit: (event) => events.push(event),
-    onStored: () => {},
+    onStored: (share, count) => counted.push({ share, count }),
     onSeen: () => {},
   }
+  const ahead = { facts, items: items.slice(0, 1), claimed: keyOf('a') }
   const isComputing = new Promise<void>((resolve) => {
     computingNow = resolve
   })
@@ -181,6 +194,9 @@ export function chunkUnderTest(options: {
     inHand,
     isComputing,
     run: () => processJob(delivery, context),
+    /** Its first item, told ahead. */
+    runAhead: () => processAhead({ ...delivery, ahead }, ahead, context),
+    counted,
   }
 }
 

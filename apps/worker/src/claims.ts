@@ -30,6 +30,11 @@ export class Claims {
     return states
   }
 
+  /** Holds what was claimed in this worker's name just now. */
+  hold(keys: readonly string[]): void {
+    for (const key of keys) this.#held.add(key)
+  }
+
   /** Stores results and releases the claims of `keys` behind them, in one go. */
   async settle(answers: readonly { key: string; value: Buffer }[], keys: readonly string[]): Promise<void> {
     for (const key of keys) this.#held.delete(key)

@@ -93,6 +93,11 @@ export class ItemComputer {
   /** Looks the items up, claiming those that are missing, and sends each on its way. */
   async #get(items: readonly ItemInFlight[], alreadyInFlight: number): Promise<void> {
     const { claims, emit, alias } = this.#options
+    if (items.length > 0 && items.every(({ claimed }) => claimed)) {
+      claims.hold(items.map(({ key }) => key))
+      emit({ type: 'items-looked-up', model: alias, hits: 0, misses: items.length, joined: alreadyInFlight })
+      return this.#batch(items)
+    }
     const states = await claims.take(items.map(({ key }) => key))
     const ours: ItemInFlight[] = []
     let hits = 0

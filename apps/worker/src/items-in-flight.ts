@@ -13,6 +13,8 @@ export interface ItemRequest extends Omit<ModelInput, 'bytes'> {
   priority: number
   /** Absent where the input is all there is. */
   blob?: ReadBlob
+  /** Its claim is this worker's already. */
+  claimed?: boolean
   /** Its result is this request's alone, and is not kept. */
   unshared?: boolean
 }

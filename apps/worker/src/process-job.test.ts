@@ -1,6 +1,17 @@
 import { decodeResult, encodeError } from '@millrace/cache'
+import type { StoreOutcome } from '@millrace/jobs'
 import { describe, expect, it } from 'vitest'
-import { chunkUnderTest, computed, facts, items, now, taken, telling, vector } from './chunk-under-test.js'
+import {
+  chunkUnderTest,
+  computed,
+  facts,
+  items,
+  keyOf,
+  now,
+  taken,
+  telling,
+  vector,
+} from './chunk-under-test.js'
 import { GivenBack } from './given-back.js'
 import type { ItemAnswer } from './items-in-flight.js'
 
@@ -49,6 +60,53 @@ describe('a chunk', () => {
     const { stored, run } = chunkUnderTest({ answers: [computed(error), joined] })
     await run()
     expect(stored[0]).toMatchObject({ failed: 1, joined: 1, hits: 0 })
+  })
+})
+
+describe('a chunk told ahead', () => {
+  const stores = (...states: ('gone' | 'stored')[]): StoreOutcome[] => states.map((state) => ({ state }))
+
+  it('is computed under its claim, stored and told, without a take', async () => {
+    const { done, requests, counted, runAhead } = chunkUnderTest({ takes: [], answers: [computed()] })
+    await runAhead()
+    expect(requests).toMatchObject([{ input: 'a', key: keyOf('a'), claimed: true }])
+    expect(done).toEqual(['store', 'tell', 'complete'])
+    expect(counted).toEqual([{ share: 1, count: 1 }])
+  })
+
+  it('whose record is written only now is stored once it is there', async () => {
+    const outcomes = stores('gone', 'gone', 'stored')
+    let tries = 0
+    const { done, runAhead } = chunkUnderTest({
+      answers: [computed()],
+      store: { storeChunk: async () => outcomes[tries++] ?? { state: 'gone' } },
+    })
+    await runAhead()
+    expect(tries).toBe(3)
+    expect(done).toEqual(['complete'])
+  })
+
+  it('that the queue brought in the meantime is neither counted nor told twice', async () => {
+    const { done, counted, runAhead } = chunkUnderTest({
+      answers: [computed()],
+      store: { storeChunk: async () => ({ state: 'stored' }) },
+    })
+    await runAhead()
+    expect(done).toEqual(['complete'])
+    expect(counted).toEqual([])
+  })
+
+  it('that cannot be computed is left to the queue', async () => {
+    const { done, stored, runAhead } = chunkUnderTest({ answers: [Promise.reject(new GivenBack())] })
+    await runAhead()
+    expect(done).toEqual(['give back'])
+    expect(stored).toEqual([])
+  })
+
+  it("leaves an input alone whose key is another one here: its claim is then not this worker's", async () => {
+    const { requests, runAhead } = chunkUnderTest({ answers: [computed()], modelVersion: 'v2' })
+    await runAhead()
+    expect(requests[0]?.claimed).toBeUndefined()
   })
 })
 

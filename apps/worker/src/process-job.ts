@@ -10,9 +10,18 @@
  * 5. Complete the BullMQ job. BullMQ only carries; nobody ever asks it what happened.
  */
 import { hash } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { keyMaker } from '@millrace/cache'
 import { isMediaInput, isTerminal, readMediaInput, type Task } from '@millrace/contracts'
-import type { ChunkDelivery, ChunkResult, JobFacts, JobStore, OutputPiece, TakenChunk } from '@millrace/jobs'
+import type {
+  ChunkAhead,
+  ChunkDelivery,
+  ChunkResult,
+  JobFacts,
+  JobStore,
+  OutputPiece,
+  TakenChunk,
+} from '@millrace/jobs'
 import { allFailed, chunkResult } from './chunk-result.js'
 import { Canceled, type ChunksInHand, PastLimit } from './chunks-in-hand.js'
 import type { ItemComputer } from './compute-items.js'
@@ -31,8 +40,8 @@ export interface ProcessJobContext extends TellWebhookContext {
   inHand: Pick<ChunksInHand, 'take'>
   teller: Pick<SettledTeller, 'tell'>
   now: () => number
-  /** Counts what was finished, for the drain rate that the worker announces. */
-  onStored: (items: number) => void
+  /** Counts what was finished, of a BullMQ job its share, for the drain rate that the worker announces. */
+  onStored: (share: number, items: number) => void
   /** Called when every item of a chunk is in the batcher, answered or waited for. */
   onSeen: () => void
 }
@@ -41,6 +50,8 @@ type Taken = Extract<TakenChunk, { state: 'taken' }>
 
 /** A chunk can come before its record only where two hosts hold them; it is then there within this time. */
 const recordMayLagMs = 5000
+/** A record that its gateway is about to write is asked for so often, and so long. */
+const record = { everyMs: 2, limitMs: 500 }
 /** Short for a reader, and few for Redis. */
 const outputEveryMs = 50
 
@@ -66,6 +77,42 @@ export async function processJob(delivery: ChunkDelivery, context: ProcessJobCon
     // Taken once more: what became of it, its record says.
     if (error instanceof PastLimit) await processJob(delivery, context)
     else await endFailed(delivery, error, context)
+  } finally {
+    inHand.release()
+  }
+}
+
+/**
+ * The same for a chunk told ahead, in fewer steps: its record is written as started, perhaps only while it is computed.
+ * The queue brings it once more, whatever becomes of it here; what is stored is passed over then. Never throws.
+ */
+export async function processAhead(
+  delivery: ChunkDelivery,
+  told: ChunkAhead,
+  context: ProcessJobContext,
+): Promise<void> {
+  const { facts, items } = told
+  const { jobId, chunk } = delivery
+  const { alias: model, now, emit } = context
+  const inHand = context.inHand.take(jobId)
+  try {
+    const computing = compute(delivery, told, inHand.signal, context)
+    const queueMs = now() - facts.createdAtMs
+    emit({
+      type: 'chunk-taken',
+      model,
+      jobId,
+      chunk,
+      requestId: facts.requestId,
+      items: items.length,
+      queueMs,
+    })
+    const result = await computing
+    const taken = { facts, items, startedAtMs: facts.createdAtMs }
+    await storeAndTell(result, delivery, taken, context)
+    await delivery.complete()
+  } catch (error) {
+    await endFailed(delivery, error, context)
   } finally {
     inHand.release()
   }
@@ -106,7 +153,7 @@ async function endFailed(delivery: ChunkDelivery, error: unknown, context: Proce
 /** The chunk's results. On the last try a fault becomes the items' own failure: a job never stays unsettled. */
 async function compute(
   delivery: ChunkDelivery,
-  { facts, items }: Taken,
+  { facts, items }: Pick<Taken, 'facts' | 'items'>,
   signal: AbortSignal,
   context: ProcessJobContext,
 ): Promise<ChunkResult> {
@@ -132,7 +179,7 @@ async function compute(
 
 /** What the chunk's items are to the model, and by which key an equal one is found. */
 function requestsOf(
-  { jobId, run }: ChunkDelivery,
+  { jobId, run, ahead }: ChunkDelivery,
   { facts, items }: Pick<Taken, 'facts' | 'items'>,
   { modelVersion, task, store }: ProcessJobContext,
 ): ItemRequest[] {
@@ -148,10 +195,14 @@ function requestsOf(
   // The key is made here, from this worker's own model version: a gateway may still know an older one.
   const key = keyMaker({ scope, modelVersion, task, options: { truncate, ...params } })
   const blobOf = (input: string) => () => store.readBlob(jobId, readMediaInput(input).digest)
-  return items.map(({ input }) => ({
-    ...{ key: key(input), input, truncate, params, priority },
-    ...(isMediaInput(input) ? { blob: blobOf(input) } : {}),
-  }))
+  return items.map(({ input }) => {
+    const own = key(input)
+    return {
+      ...{ key: own, input, truncate, params, priority },
+      ...(ahead?.claimed === own ? { claimed: true } : {}),
+      ...(isMediaInput(input) ? { blob: blobOf(input) } : {}),
+    }
+  })
 }
 
 function isNoFault(reason: unknown): boolean {
@@ -160,17 +211,26 @@ function isNoFault(reason: unknown): boolean {
 
 async function storeAndTell(
   result: ChunkResult,
-  { attempt }: ChunkDelivery,
-  taken: Taken,
+  { attempt, share, ahead }: ChunkDelivery,
+  taken: Pick<Taken, 'facts' | 'startedAtMs'>,
   context: ProcessJobContext,
 ): Promise<void> {
   const { jobId, chunk, failed, results } = result
   const { requestId } = taken.facts
   const atMs = context.now()
   const alone = aloneMessage(result, attempt, taken, atMs)
-  const outcome = await context.store.storeChunk(result, atMs, alone)
+  let outcome = await context.store.storeChunk(result, atMs, alone)
+  for (
+    let waitedMs = 0;
+    ahead && outcome.state === 'gone' && waitedMs < record.limitMs;
+    waitedMs += record.everyMs
+  ) {
+    await setTimeout(record.everyMs)
+    outcome = await context.store.storeChunk(result, atMs, alone)
+  }
   context.emit({ type: 'chunk-stored', model: context.alias, jobId, chunk, requestId, failed })
-  context.onStored(results.size)
+  // What is not in now, another delivery of the chunk has stored and counted, or nobody wants any more.
+  if (outcome.state === 'more' || outcome.state === 'settled-now') context.onStored(share, results.size)
   if (outcome.state !== 'settled-now') return
   const { facts, progress } = outcome
   const told = alone !== undefined && progress.status === 'succeeded'

@@ -4,7 +4,13 @@ import { type Batcher, type BatcherLimits, MicroBatcher } from '@millrace/batchi
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts, Serving } from '@millrace/contracts'
-import { ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
+import {
+  type ChunkAhead,
+  ChunkConsumer,
+  type ChunkDelivery,
+  type JobStore,
+  type WebhookQueue,
+} from '@millrace/jobs'
 import { costOf, type LoadedModel, loadModel, threadsFor } from '@millrace/model'
 import { batchPolicy } from './batch-policy.js'
 import type { ChunksInHand } from './chunks-in-hand.js'
@@ -12,7 +18,7 @@ import { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
 import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
-import { processJob } from './process-job.js'
+import { type ProcessJobContext, processAhead, processJob } from './process-job.js'
 import type { SettledTeller } from './tell-settled.js'
 import { TokenRate } from './token-rate.js'
 
@@ -25,6 +31,8 @@ export interface ServedModel {
   readonly serving: () => Serving
   /** From here on it takes chunks. */
   start(): void
+  /** Begins with a chunk that the queue has yet to bring. */
+  ahead(told: ChunkAhead): void
   /** How long the consumer has been silent although it has room and a connection. */
   readonly silentMs: () => number
   close(limitMs: number): Promise<void>
@@ -88,6 +96,22 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   })
   const done = { chunks: 0, items: 0 }
   let blindChunks = 0
+  const jobContext: Omit<ProcessJobContext, 'onSeen'> = {
+    alias,
+    task: options.model.task,
+    modelVersion: model.facts.version,
+    store: options.store,
+    computer,
+    inHand: options.inHand,
+    teller: options.teller,
+    webhooks: options.webhooks,
+    now,
+    emit,
+    onStored: (share, items) => {
+      done.chunks += share
+      done.items += items
+    },
+  }
   const consumer = new ChunkConsumer({
     url: config.QUEUE_REDIS_URL,
     model: alias,
@@ -109,23 +133,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
         blind = false
         consumer.roomChanged()
       }
-      await processJob(delivery, {
-        alias,
-        task: options.model.task,
-        modelVersion: model.facts.version,
-        store: options.store,
-        computer,
-        inHand: options.inHand,
-        teller: options.teller,
-        webhooks: options.webhooks,
-        now,
-        emit,
-        onStored: (items) => {
-          done.chunks += delivery.share
-          done.items += items
-        },
-        onSeen: seen,
-      }).finally(seen)
+      await processJob(delivery, { ...jobContext, onSeen: seen }).finally(seen)
     },
   })
   let closing: Promise<void> | undefined
@@ -147,6 +155,11 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
       tokens_per_s: rate.perSecond === null ? null : Math.round(rate.perSecond),
     }),
     start: () => consumer.start(),
+    ahead: (told) => {
+      const work = (delivery: ChunkDelivery) =>
+        processAhead(delivery, told, { ...jobContext, onSeen: () => {} })
+      if (!consumer.handleAhead(told, work)) void claims.release([told.claimed])
+    },
     silentMs: () => (consumer.connected ? consumer.silentMs : 0),
     close: (limitMs) => {
       closing ??= stop(limitMs, { consumer, computer, model, claims })

@@ -1,7 +1,7 @@
 /** The composition root of a worker: what is opened here is closed here, in reverse. Signals are main.ts' matter. */
 import { ResultCache } from '@millrace/cache'
 import type { Config } from '@millrace/config'
-import { FleetRegistry, JobStore, onCanceled, Subscriber, WebhookQueue } from '@millrace/jobs'
+import { FleetRegistry, JobStore, onAhead, onCanceled, Subscriber, WebhookQueue } from '@millrace/jobs'
 import { announceWorker } from './announce.js'
 import { ChunksInHand } from './chunks-in-hand.js'
 import type { Emit } from './events.js'
@@ -69,6 +69,11 @@ export async function startWorker(config: Config, overrides: WorkerOverrides = {
     closers.push(() => subscriber.close())
     const inHand = new ChunksInHand()
     onCanceled(subscriber, (jobId) => inHand.cancel(jobId))
+    const cacheSubscriber = new Subscriber({ url: config.CACHE_REDIS_URL, role: 'cache', on: emit })
+    closers.push(() => cacheSubscriber.close())
+    onAhead(cacheSubscriber, id, (told) =>
+      served.find(({ alias }) => alias === told.facts.model)?.ahead(told),
+    )
     const teller = new SettledTeller(store, emit)
     for (const alias of config.served) {
       const model = config.models.get(alias)

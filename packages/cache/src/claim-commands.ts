@@ -11,6 +11,14 @@ declare module 'ioredis' {
       owner: string,
       leaseMs: number,
     ): Result<Buffer | number, Context>
+    mrGetOrAskBuffer(
+      result: string,
+      claim: string,
+      owner: string,
+      leaseMs: number,
+      channel: string,
+      message: string,
+    ): Result<Buffer | number, Context>
     mrRenewClaim(claim: string, owner: string, leaseMs: number): Result<number, Context>
     mrReleaseClaim(claim: string, owner: string): Result<number, Context>
   }
@@ -21,6 +29,7 @@ const script = (name: string) => readFileSync(new URL(`../src/scripts/${name}.lu
 
 export function defineClaimCommands(redis: Redis): void {
   redis.defineCommand('mrGetOrClaim', { numberOfKeys: 2, lua: script('get-or-claim') })
+  redis.defineCommand('mrGetOrAsk', { numberOfKeys: 2, lua: script('get-or-ask') })
   redis.defineCommand('mrRenewClaim', { numberOfKeys: 1, lua: script('renew-claim') })
   redis.defineCommand('mrReleaseClaim', { numberOfKeys: 1, lua: script('release-claim') })
 }

@@ -13,7 +13,9 @@ export {
   vectorBytes,
 } from './item-result.js'
 export {
+  type Ask,
   type CacheEvent,
+  type GetOrAsk,
   type GetOrClaim,
   type Lookup,
   ResultCache,

@@ -110,6 +110,54 @@ describe('claims', () => {
   })
 })
 
+describe('asking an owner', () => {
+  /** One who asks for `item`, and what the owner `owner` hears on its channel. */
+  async function asking(listens: boolean) {
+    const channel = `owner-${serial++}`
+    const heard: string[] = []
+    if (listens) {
+      const client = redis.client()
+      client.on('message', (_channel, message) => heard.push(message))
+      await client.subscribe(channel)
+    }
+    const ask = (item: string, from = cache) =>
+      from.getOrAsk(item, { owner: 'owner', leaseMs: 5000, channel, message: (of) => `compute ${of}` })
+    return { ask, heard }
+  }
+
+  it('tells it what is missing, and has claimed it for it by then', async () => {
+    const { ask, heard } = await asking(true)
+    const item = key()
+    expect(await ask(item)).toEqual({ state: 'asked' })
+    await expect.poll(() => heard).toEqual([`compute ${item}`])
+    expect(await cache.getOrClaim([item], 'other', 1000)).toEqual([{ state: 'busy' }])
+    expect(await cache.getOrClaim([item], 'owner', 1000)).toEqual([{ state: 'claimed' }])
+  })
+
+  it('who does not listen leaves nothing claimed', async () => {
+    const { ask } = await asking(false)
+    const item = key()
+    expect(await ask(item)).toEqual({ state: 'missing' })
+    expect(await cache.getOrClaim([item], 'other', 1000)).toEqual([{ state: 'claimed' }])
+  })
+
+  it('tells nobody of what another one computes, or what is known', async () => {
+    const { ask, heard } = await asking(true)
+    const [busy, known] = [key(), key()]
+    await cache.getOrClaim([busy], 'other', 5000)
+    await cache.setMany([{ key: known, value: one }])
+    expect(await ask(busy)).toEqual({ state: 'missing' })
+    expect(await ask(known)).toEqual({ state: 'hit', value: one, inProcess: false })
+    const near = await connect(1 << 20)
+    await near.getMany([known])
+    expect(await ask(known, near)).toEqual({ state: 'hit', value: one, inProcess: true })
+    await near.close()
+    const last = key()
+    await ask(last)
+    await expect.poll(() => heard).toEqual([`compute ${last}`])
+  })
+})
+
 describe('a cache that is away', () => {
   it('is a miss, a free claim and an event, and heals by itself', async () => {
     await redis.kill()
@@ -117,9 +165,16 @@ describe('a cache that is away', () => {
     const item = key()
     expect((await cache.getMany([item])).values).toEqual([undefined])
     expect(await cache.getOrClaim([item], 'a', 1000)).toEqual([{ state: 'claimed' }])
+    const ask = { owner: 'a', leaseMs: 1000, channel: 'c', message: () => '' }
+    expect(await cache.getOrAsk(item, ask)).toEqual({ state: 'missing' })
     await cache.setMany([{ key: item, value: one }])
     expect(cache.healthy).toBe(false)
-    expect(events.all('cache-skipped').map(({ operation }) => operation)).toEqual(['get', 'claim', 'set'])
+    expect(events.all('cache-skipped').map(({ operation }) => operation)).toEqual([
+      'get',
+      'claim',
+      'ask',
+      'set',
+    ])
     await redis.restart()
     await events.next('redis-back')
     expect((await cache.getMany([item])).values).toEqual([undefined])

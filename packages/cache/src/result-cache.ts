@@ -21,6 +21,17 @@ export interface ResultCacheOptions {
 
 export type GetOrClaim = { state: 'hit'; value: Buffer } | { state: 'claimed' } | { state: 'busy' }
 
+/** Whom Redis is to tell of a result that is missing, and to claim it for. */
+export interface Ask {
+  owner: string
+  leaseMs: number
+  channel: string
+  /** Called only where this process does not know the result. */
+  message: (key: string) => string
+}
+
+export type GetOrAsk = { state: 'hit'; value: Buffer; inProcess: boolean } | { state: 'asked' | 'missing' }
+
 /** What one lookup cost and gave, for metrics: keys found in process, in Redis, nowhere. */
 export interface Lookup {
   values: (Buffer | undefined)[]
@@ -95,6 +106,24 @@ export class ResultCache {
       redisHits += 1
     }
     return { values, lruHits, redisHits }
+  }
+
+  /**
+   * The value that the LRU or Redis knows; where none is known, the owner is told and has the claim, unless somebody else
+   * has it or the owner does not listen.
+   */
+  async getOrAsk(key: string, { owner, leaseMs, channel, message }: Ask): Promise<GetOrAsk> {
+    const held = this.#lru?.get(key)
+    if (held) return { state: 'hit', value: held, inProcess: true }
+    const told = message(key)
+    const answer = await this.#attempt('ask', () =>
+      this.#redis.mrGetOrAskBuffer(resultKey(key), claimKey(key), owner, leaseMs, channel, told),
+    )
+    if (answer === 1) return { state: 'asked' }
+    if (typeof answer !== 'object' || !isResult(answer)) return { state: 'missing' }
+    const value = owned(answer)
+    this.#lru?.set(key, value)
+    return { state: 'hit', value, inProcess: false }
   }
 
   /** Stores results, then releases the claims that `release` names; in that order, written at once. */

@@ -39,7 +39,7 @@ async function open() {
   })
   closers.push(() => consumer.close(200))
   const add = (jobId: string, { workers = 1, chars = 10, priority = 0 } = {}) =>
-    queues.add(model, { jobId, run: 0, chunks: [0] }, priority, { workers, chars })
+    queues.add(model, { jobId, run: 0, chunks: [0] }, priority, { company: { workers, chars } })
   const waiting = async () => (await queues.depth(model, Date.now())).waiting
   /** Those of the first `count` that arrive. */
   const arrived = async (count: number) => {

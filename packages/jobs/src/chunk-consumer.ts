@@ -7,7 +7,8 @@
 import { openRedis, type RedisEvent } from '@millrace/redis'
 import { Job, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { type ChunkData, queueName, queuePrefix } from './chunk-queues.js'
+import type { ChunkAhead } from './ahead-channel.js'
+import { type ChunkData, chunkJobId, queueName, queuePrefix } from './chunk-queues.js'
 import { defineJobCommands } from './job-commands.js'
 import { settledWithin } from './settled-within.js'
 
@@ -30,6 +31,8 @@ export interface ChunkDelivery {
   readonly lastAttempt: boolean
   /** Set when BullMQ gave the chunk up because its workers died again and again. */
   readonly givenUp: string | undefined
+  /** Set where it came beside the queue, with all that is to be computed; ending it ends nothing in the queue. */
+  readonly ahead?: ChunkAhead
   complete(): Promise<void>
   /** Puts it back with a delay, or ends it where this was the last try. */
   fail(error: Error): Promise<void>
@@ -122,6 +125,31 @@ export class ChunkConsumer {
     this.#wake?.()
   }
 
+  /**
+   * Work on a chunk that came beside the queue: it counts as in hand, and `close` waits for it as well. Answers false where
+   * nothing more is taken.
+   */
+  handleAhead(ahead: ChunkAhead, work: (delivery: ChunkDelivery) => Promise<void>): boolean {
+    if (this.#stopped || !this.#fetching) return false
+    this.#handle(work(this.#deliveryAhead(ahead)))
+    return true
+  }
+
+  /** The queue holds it delayed: what is done is passed over once it is due, what is not is due at once. */
+  #deliveryAhead(ahead: ChunkAhead): ChunkDelivery {
+    const { id: jobId, createdAtMs } = ahead.facts
+    const hurry = async () => {
+      const job = await Job.fromId<ChunkData>(this.#worker, chunkJobId(jobId, 0, 0)).catch(() => undefined)
+      // Due already, perhaps.
+      await job?.promote().catch(() => {})
+    }
+    return {
+      ...{ jobId, run: 0, chunk: 0, ageMs: this.#options.now() - createdAtMs, share: 1 },
+      ...{ attempt: 1, lastAttempt: false, givenUp: undefined, ahead },
+      ...{ complete: async () => {}, fail: hurry, giveBack: hurry },
+    }
+  }
+
   /** Fetches nothing more. What is in hand goes on; what a fetch still brings is given back at once. */
   stopFetching(): void {
     this.#stopped = true
@@ -170,10 +198,12 @@ export class ChunkConsumer {
       return
     }
     this.#inHand.set(job.id, token)
-    for (const delivery of deliveries) {
-      const handling = this.#options.handle(delivery).finally(() => this.#handling.delete(handling))
-      this.#handling.add(handling)
-    }
+    for (const delivery of deliveries) this.#handle(this.#options.handle(delivery))
+  }
+
+  #handle(work: Promise<void>): void {
+    const handling = work.finally(() => this.#handling.delete(handling))
+    this.#handling.add(handling)
   }
 
   /** Its priority becomes 0 and its place the first: so it stays ahead where it is given back. */

@@ -51,9 +51,11 @@ interface Traveller extends Company {
   done: { resolve: () => void; reject: (error: unknown) => void }
 }
 
+/** In BullMQ jobs. */
 export interface Depth {
-  /** BullMQ jobs. */
+  /** With those that are delayed: to be tried again, or told ahead. */
   waiting: number
+  delayed: number
   active: number
   /** Age of the oldest waiting chunk, by this process' clock. */
   oldestWaitMs: number | null
@@ -111,24 +113,25 @@ export class ChunkQueues {
    * Queues chunks of a job. Their BullMQ ids are `<job>-<chunk>`, and of a later run `<job>-<chunk>.<run>`: adding twice
    * changes nothing. A chunk in company has no id of its own.
    * @param priority 0 goes first
+   * @param way.delayMs until then nobody takes them
    * @throws MillraceError queue_unavailable, queue_memory, model_not_found
    */
   async add(
     model: string,
     { jobId, run, chunks }: ChunksOf,
     priority: number,
-    company?: Company,
+    { company, delayMs = 0 }: { company?: Company | undefined; delayMs?: number } = {},
   ): Promise<void> {
     const queue = this.#queue(model)
     this.#mustBeReady()
     const [first, second] = chunks
-    if (company && first !== undefined && second === undefined) {
+    if (company && delayMs === 0 && first !== undefined && second === undefined) {
       return this.#travel(queue, priority, { ...company, key: { job: jobId, run, chunk: first } })
     }
     const jobs = chunks.map((chunk) => ({
       name: 'chunk',
       data: { job: jobId, run, chunk },
-      opts: { jobId: chunkJobId(jobId, chunk, run), priority },
+      opts: { jobId: chunkJobId(jobId, chunk, run), priority, delay: delayMs },
     }))
     const [only] = jobs
     // One command where there is one chunk: addBulk wraps its own in a transaction.
@@ -195,6 +198,7 @@ export class ChunkQueues {
     const oldestAtMs = Math.min(...heads.map(({ timestamp }) => timestamp))
     return {
       waiting: (counts.waiting ?? 0) + (counts.prioritized ?? 0) + (counts.delayed ?? 0),
+      delayed: counts.delayed ?? 0,
       active: counts.active ?? 0,
       oldestWaitMs: heads.length > 0 ? Math.max(0, nowMs - oldestAtMs) : null,
     }

@@ -1,5 +1,6 @@
 import { collectEvents, eventually, queueRedis, type RedisServer } from '@millrace/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { aheadChannel, type ChunkAhead, encodeAhead, onAhead } from './ahead-channel.js'
 import {
   ChunkConsumer,
   type ChunkConsumerOptions,
@@ -71,6 +72,87 @@ function add(model: string, jobId: string, count: number, priority = 0, run = 0)
 }
 const depth = (model: string) => queues.depth(model, Date.now())
 
+describe('a chunk told ahead', () => {
+  const told = (jobId: string): ChunkAhead => {
+    const { known: _known, chunks: _chunks, ...facts } = newJob({ id: jobId })
+    return { facts, items: [{ slot: 0, input: 'a' }], claimed: 'key' }
+  }
+  /** Queued as a gateway queues what it told ahead, and in the hands of the worker that was told. */
+  async function inHand(delayMs: number) {
+    const { model, consumer } = await open()
+    const { one, chunk, log } = consumer('w')
+    one.start()
+    await queues.add(model, { jobId: 'j', run: 0, chunks: [0] }, 0, { delayMs })
+    let end: (how: 'complete' | 'giveBack') => Promise<void> = async () => {}
+    let hurry: () => void = () => {}
+    const held = new Promise<void>((resolve) => {
+      hurry = resolve
+    })
+    const taken = one.handleAhead(told('j'), (delivery) => {
+      end = async (how) => {
+        await delivery[how]()
+        hurry()
+      }
+      return held
+    })
+    return { model, one, chunk, log, taken, end: (how: 'complete' | 'giveBack') => end(how) }
+  }
+
+  it('stays in the queue until it is due, and comes then, however it ended', async () => {
+    const { model, chunk, log, end } = await inHand(400)
+    await end('complete')
+    expect(await depth(model)).toMatchObject({ waiting: 1, delayed: 1, active: 0 })
+    expect(log.all('delivered')).toEqual([])
+    const { delivery } = await chunk('j')
+    expect(delivery).toMatchObject({ jobId: 'j', run: 0, chunk: 0, attempt: 1 })
+    await delivery.complete()
+    await eventually(async () => (await depth(model)).active === 0)
+  })
+
+  it('comes at once where it is given back', async () => {
+    const { chunk, end } = await inHand(600_000)
+    await end('giveBack')
+    const { delivery } = await chunk('j')
+    await delivery.complete()
+  })
+
+  it('is in hand as any other: closing waits for it', async () => {
+    const { one, taken, end } = await inHand(600_000)
+    expect(taken).toBe(true)
+    expect(one.chunksInHand).toBe(1)
+    const closed = one.close(60_000).then(() => 'closed')
+    expect(await Promise.race([closed, Promise.resolve('open')])).toBe('open')
+    await end('complete')
+    expect(await closed).toBe('closed')
+  })
+
+  it('is refused by one that has stopped or not begun', async () => {
+    const { consumer } = await open()
+    const { one } = consumer('w')
+    const never = async () => {
+      throw new Error('it was handled')
+    }
+    expect(one.handleAhead(told('j'), never)).toBe(false)
+    one.start()
+    one.stopFetching()
+    expect(one.handleAhead(told('j'), never)).toBe(false)
+  })
+
+  it('is heard by the worker it is meant for, and no other; what another version says is passed over', async () => {
+    const subscriber = new Subscriber({ url: redis.url })
+    closers.push(() => subscriber.close())
+    const heard: ChunkAhead[] = []
+    onAhead(subscriber, 'w', (one) => heard.push(one))
+    const client = redis.client()
+    await eventually(async () => Number((await client.pubsub('NUMSUB', aheadChannel('w')))[1]) === 1)
+    await client.publish(aheadChannel('v'), encodeAhead(told('a')))
+    await client.publish(aheadChannel('w'), JSON.stringify([2, 'news']))
+    await client.publish(aheadChannel('w'), encodeAhead(told('b')))
+    await eventually(() => heard.length > 0)
+    expect(heard).toEqual([told('b')])
+  })
+})
+
 describe('chunks', () => {
   it('arrive once each, and a job added twice is still one job', async () => {
     const { model, consumer } = await open()
@@ -83,7 +165,7 @@ describe('chunks', () => {
     const chunks = log.all('delivered').map(({ delivery }) => delivery)
     expect(chunks.map(({ chunk }) => chunk)).toEqual([0, 1, 2])
     for (const delivery of chunks) await delivery.complete()
-    expect(await depth(model)).toEqual({ waiting: 0, active: 0, oldestWaitMs: null })
+    expect(await depth(model)).toEqual({ waiting: 0, delayed: 0, active: 0, oldestWaitMs: null })
   })
 
   it('of priority 0 go before those of 5, these before those of 9, and equal ones in their order', async () => {
@@ -138,13 +220,23 @@ describe('chunks', () => {
 
   it('that wait are waited for, whatever their priority', async () => {
     const { model } = await open()
-    expect(await depth(model)).toEqual({ waiting: 0, active: 0, oldestWaitMs: null })
+    expect(await depth(model)).toEqual({ waiting: 0, delayed: 0, active: 0, oldestWaitMs: null })
     await add(model, 'patient', 2, 5)
     const [patient] = (await queues.queues().get(model)?.getPrioritized()) ?? []
     const afterMs = (patient?.timestamp ?? 0) + 7000
-    expect(await queues.depth(model, afterMs)).toEqual({ waiting: 2, active: 0, oldestWaitMs: 7000 })
+    expect(await queues.depth(model, afterMs)).toEqual({
+      waiting: 2,
+      delayed: 0,
+      active: 0,
+      oldestWaitMs: 7000,
+    })
     await add(model, 'urgent', 1)
-    expect(await queues.depth(model, afterMs)).toEqual({ waiting: 3, active: 0, oldestWaitMs: 7000 })
+    expect(await queues.depth(model, afterMs)).toEqual({
+      waiting: 3,
+      delayed: 0,
+      active: 0,
+      oldestWaitMs: 7000,
+    })
   })
 
   it('of a later run are other chunks: those of the first one do not swallow them', async () => {

@@ -1,3 +1,4 @@
+export { aheadChannel, type ChunkAhead, encodeAhead, onAhead } from './ahead-channel.js'
 export { onCanceled, tellCanceled } from './cancel-channel.js'
 export {
   ChunkConsumer,

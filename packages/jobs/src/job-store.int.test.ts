@@ -56,6 +56,23 @@ describe('a new job', () => {
     })
   })
 
+  it('that a worker has begun is written as started, with its event, and is stored as any other', async () => {
+    const job = newJob()
+    expect(await store.create(job, true)).toBe(true)
+    const begun = { status: 'processing', startedAtMs: now, attempts: 1 }
+    expect(await stored(job.id)).toMatchObject(begun)
+    expect(await store.eventsAfter(job.id, '0')).toMatchObject([{ type: 'started' }])
+    expect(await take(job.id, 0, 1, now + 5)).toMatchObject({
+      state: 'taken',
+      first: false,
+      startedAtMs: now,
+    })
+    expect(await store.storeChunk(result(job.id, 0, [[0, vector(1)]]), now + 10)).toMatchObject({
+      state: 'settled-now',
+    })
+    expect(await take(job.id, 0, 1, now + 20)).toMatchObject({ state: 'settled', status: 'succeeded' })
+  })
+
   it('created twice is the first one', async () => {
     const job = newJob()
     await store.create(job)

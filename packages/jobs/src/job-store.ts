@@ -161,9 +161,10 @@ export class JobStore {
 
   /**
    * Writes the record, before anything is queued. Answers whether it is new: creating the same id again changes nothing.
+   * @param begun a worker was told of it ahead: it is written as started
    * @throws MillraceError queue_unavailable, queue_memory
    */
-  async create(job: NewJob): Promise<boolean> {
+  async create(job: NewJob, begun = false): Promise<boolean> {
     const known = [...job.known].flat()
     const { startByMs, settleByMs } = limitsFrom(job, job.createdAtMs)
     const lifeMs = job.chunks.length === 0 ? job.ttlMs : unsettledLifeMs(job)
@@ -178,6 +179,7 @@ export class JobStore {
         settleByMs ?? '',
         job.chunks.length,
         job.known.size,
+        begun ? 1 : 0,
         ...job.chunks.map(chunkPayload),
         ...known,
         ...[...(job.blobs ?? [])].flat(),

@@ -2,13 +2,15 @@
  * One subscriber connection of a process, however many channels it hears. Subscriptions outlive a lost connection; what
  * was said meanwhile is lost, so whoever listens is told of each return and reads the record then.
  */
-import { closeRedis, openRedis, type RedisEvent } from '@millrace/redis'
+import { closeRedis, openRedis, type RedisEvent, type RedisRole } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 
 type Hear = (message: Buffer) => void
 
 export interface SubscriberOptions {
   url: string
+  /** Default `queue`. */
+  role?: RedisRole
   on?: ((event: RedisEvent) => void) | undefined
 }
 
@@ -19,7 +21,12 @@ export class Subscriber {
 
   /** Does not wait for Redis: it connects in the background. */
   constructor(options: SubscriberOptions) {
-    this.#redis = openRedis({ url: options.url, role: 'queue', failFast: false, on: options.on })
+    this.#redis = openRedis({
+      url: options.url,
+      role: options.role ?? 'queue',
+      failFast: false,
+      on: options.on,
+    })
     // Ours below: ioredis' own leaves a rejection that nobody handles where we close while it is under way.
     this.#redis.options.autoResubscribe = false
     let connectedBefore = false

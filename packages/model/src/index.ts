@@ -16,6 +16,7 @@ export {
 export type { ModelEvent } from './events.js'
 export { builtInEngine, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js'
 export { type MeasuredBatches, type MeasureOptions, measureBatches } from './measured-batches.js'
+export { batchesInHand } from './model-process.js'
 export { modelVersion, type VersionParts } from './model-version.js'
 export type { BatchOutcome, ItemOutcome } from './open-batch.js'
 export { filesDigest, ModelDigestError } from './pinned-digest.js'

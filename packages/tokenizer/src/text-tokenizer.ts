@@ -90,6 +90,8 @@ export async function loadTextTokenizer(
       cause: error,
     })
   }
+  // The library has made its own maps of it: kept, it would take as much again (3 MB for 30,000 words).
+  delete files.tokenizer.model.vocab
   const typed = (files.modelConfig.type_vocab_size ?? 2) > 1
   const ofText = { ...specialFrame(tokenizer, modelDir), middle: [], middleOfFirst: undefined }
   const ofPair = pairTasks.includes(task) ? pairFrame(tokenizer, modelDir, typed) : undefined

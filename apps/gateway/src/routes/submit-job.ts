@@ -220,6 +220,7 @@ async function submitAndWait(
   const submitted = await submit(request, context.submit, (jobId) => {
     const limitMs = Math.min(request.startLimitMs ?? waitMs, request.lifeLimitMs ?? waitMs) + 1
     heard = context.channel.waitFor(jobId, Math.min(waitMs, rereadMs, limitMs), signal())
+    return heard
   })
   if (submitted.kind === 'known' || submitted.job.completedAtMs !== null) {
     return submittedAnswer(c, submitted, context)

@@ -25,13 +25,19 @@ end
 for at = 14, #ARGV, 2 do
   redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
 end
-redis.call('HINCRBY', KEYS[1], 'hits', ARGV[7])
-redis.call('HINCRBY', KEYS[1], 'joined', ARGV[8])
-redis.call('HINCRBY', KEYS[1], 'tokenizeUs', ARGV[9])
-redis.call('HINCRBY', KEYS[1], 'predictUs', ARGV[10])
-redis.call('HSET', KEYS[1], 'batchSize', math.max(tonumber(redis.call('HGET', KEYS[1], 'batchSize') or 0), tonumber(ARGV[11])))
-local failed = redis.call('HINCRBY', KEYS[1], 'failed', ARGV[6])
-local done = redis.call('HINCRBY', KEYS[1], 'chunksDone', 1)
+local failed, done = tonumber(ARGV[6]), 1
+if chunks == 1 then
+  redis.call('HSET', KEYS[1], 'hits', ARGV[7], 'joined', ARGV[8], 'tokenizeUs', ARGV[9], 'predictUs', ARGV[10],
+    'batchSize', ARGV[11], 'failed', failed, 'chunksDone', 1)
+else
+  redis.call('HINCRBY', KEYS[1], 'hits', ARGV[7])
+  redis.call('HINCRBY', KEYS[1], 'joined', ARGV[8])
+  redis.call('HINCRBY', KEYS[1], 'tokenizeUs', ARGV[9])
+  redis.call('HINCRBY', KEYS[1], 'predictUs', ARGV[10])
+  redis.call('HSET', KEYS[1], 'batchSize', math.max(tonumber(redis.call('HGET', KEYS[1], 'batchSize') or 0), tonumber(ARGV[11])))
+  failed = redis.call('HINCRBY', KEYS[1], 'failed', failed)
+  done = redis.call('HINCRBY', KEYS[1], 'chunksDone', 1)
+end
 if done < chunks then
   redis.call('XADD', KEYS[4], 'MAXLEN', 128, '*', 'type', 'progress', 'slots', redis.call('HLEN', KEYS[3]))
   -- As long as the inputs; where those are over, as the record.

@@ -1,0 +1,64 @@
+/**
+ * When the next batch is needed: at once while a model process is idle, else shortly before one that runs is expected to
+ * end. What is cut earlier than that leaves without those who come in the meantime. Pure: the clock is passed in.
+ */
+
+/** A batch must be there when the one before it ends; its way there takes about this long on a busy machine. */
+const leadMs = 5
+/** Of a slower pass so much is believed; a faster one is believed at once: a batch that is cut early costs less than a gap. */
+const slowerShare = 0.1
+
+/** A batch that is out. */
+export interface BatchOut {
+  readonly area: number
+  /** Unset while it is only ready. */
+  startedMs: number | undefined
+}
+
+export class BatchClock {
+  readonly #processes: number
+  readonly #now: () => number
+  /** Oldest first: the first ones run, one per process, the others are ready. */
+  readonly #out: BatchOut[] = []
+  #msPerToken: number | undefined
+
+  /** @param now milliseconds, never set back */
+  constructor(processes: number, now: () => number) {
+    this.#processes = processes
+    this.#now = now
+  }
+
+  /** A batch leaves. @param area its padded tokens */
+  begin(area: number): BatchOut {
+    const out: BatchOut = { area, startedMs: undefined }
+    this.#out.push(out)
+    this.#startReady()
+    return out
+  }
+
+  /** It is back. @param predictMs what its forward pass took; absent where it gave no result */
+  end(out: BatchOut, predictMs?: number): void {
+    this.#out.splice(this.#out.indexOf(out), 1)
+    this.#startReady()
+    if (predictMs === undefined) return
+    const found = predictMs / out.area
+    const known = this.#msPerToken
+    this.#msPerToken = known === undefined || found < known ? found : known + (found - known) * slowerShare
+  }
+
+  /** Milliseconds until a batch should leave; 0: now, also as long as nothing is known of the model's speed. */
+  waitMs(): number {
+    const ready = this.#out.length - this.#processes
+    const speed = this.#msPerToken
+    if (ready < 0 || speed === undefined) return 0
+    const ends = this.#out.flatMap(({ startedMs, area }) =>
+      startedMs === undefined ? [] : startedMs + area * speed,
+    )
+    const needed = ends.sort((a, b) => a - b)[ready] ?? 0
+    return Math.max(0, needed - leadMs - this.#now())
+  }
+
+  #startReady(): void {
+    for (const out of this.#out.slice(0, this.#processes)) out.startedMs ??= this.#now()
+  }
+}
