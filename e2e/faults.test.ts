@@ -58,6 +58,36 @@ describe('no accepted job is lost', () => {
     await allRight(work)
   })
 
+  it('when a worker is killed with a job that it was told of ahead of the queue', async () => {
+    const queue = fleet.queueRedis.client()
+    const cache = fleet.cacheRedis.client()
+    const ask = (input: string | undefined) => post(fleet.url, { model, input }, { prefer: 'wait=30' })
+    const delayed = () => queue.zcard(`{mr:${model}}:chunks:delayed`)
+    // The gateway samples how busy the fleet is: from its first job that is told ahead on, it has seen that it is not.
+    await eventually(async () => {
+      await ask(freshTexts(1)[0])
+      return (await delayed()) > 0
+    })
+    await eventually(async () => (await delayed()) === 0)
+    const workers = await liveWorkers()
+    const models = workers.map(({ pid }) => childOf(pid))
+    for (const pid of models) process.kill(pid, 'SIGSTOP')
+    const [input] = freshTexts(1)
+    const answer = ask(input)
+    await eventually(async () => (await delayed()) === 1)
+    const [claim = ''] = await cache.keys('mr:*:claim')
+    const owner = await cache.get(claim)
+    const told = workers.find(({ pid }) => owner?.includes(`-${pid}-`))
+    expect(told).toBeDefined()
+    await told?.kill('SIGKILL')
+    for (const pid of models) process.kill(pid, 'SIGCONT')
+    const job = jobOf(await answer)
+    expect(job.status).toBe('succeeded')
+    const again = await ask(input)
+    expect(again.headers.get('x-cache')).toBe('hit')
+    expect(jobOf(again).output).toEqual(job.output)
+  })
+
   it('when a model process is killed in mid-batch, and its worker goes on', async () => {
     const work = await underWay()
     const [worker] = await liveWorkers()

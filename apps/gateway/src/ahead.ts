@@ -7,26 +7,37 @@ import type { Ask } from '@millrace/cache'
 import { aheadChannel, encodeAhead, type JobFacts } from '@millrace/jobs'
 import type { FleetView } from './fleet-view.js'
 
+/** One that did not hear is gone, or away from the cache Redis: it is left alone for about as long as a lost one is listed. */
+const deafMs = 10_000
 /** Longer texts take so long to compute that the way there does not count. */
 const mostChars = 4096
 
 export class Ahead {
   readonly #fleet: Pick<FleetView, 'idleWorkers'>
   readonly #leaseMs: number
-  /** Workers that were told of something this gateway waits for. */
-  readonly #told = new Set<string>()
+  readonly #now: () => number
+  /** Until when a worker is not told of anything: for ever while this gateway waits for what it was told. */
+  readonly #untilMs = new Map<string, number>()
 
   /** @param leaseMs of a claim in a worker's name, until it renews it */
-  constructor(fleet: Pick<FleetView, 'idleWorkers'>, leaseMs: number) {
+  constructor(fleet: Pick<FleetView, 'idleWorkers'>, leaseMs: number, now: () => number) {
     this.#fleet = fleet
     this.#leaseMs = leaseMs
+    this.#now = now
   }
 
   /** An errand to a worker with nothing to do, as far as this gateway knows; to be ended, told or not. */
   errand(model: string, input: string): Errand | undefined {
     if (input.length > mostChars) return undefined
-    const worker = this.#fleet.idleWorkers(model).find((id) => !this.#told.has(id))
-    return worker === undefined ? undefined : new Errand(worker, input, this.#leaseMs, this.#told)
+    const nowMs = this.#now()
+    const worker = this.#fleet.idleWorkers(model).find((id) => (this.#untilMs.get(id) ?? 0) <= nowMs)
+    if (worker === undefined) return undefined
+    this.#untilMs.set(worker, Number.POSITIVE_INFINITY)
+    const freed = (heard: boolean) => {
+      if (heard) this.#untilMs.delete(worker)
+      else this.#untilMs.set(worker, this.#now() + deafMs)
+    }
+    return new Errand(worker, input, this.#leaseMs, freed)
   }
 }
 
@@ -35,14 +46,14 @@ export class Errand {
   readonly #worker: string
   readonly #input: string
   readonly #leaseMs: number
-  readonly #told: Set<string>
+  readonly #freed: (heard: boolean) => void
+  #heard = true
 
-  constructor(worker: string, input: string, leaseMs: number, told: Set<string>) {
+  constructor(worker: string, input: string, leaseMs: number, freed: (heard: boolean) => void) {
     this.#leaseMs = leaseMs
     this.#worker = worker
     this.#input = input
-    this.#told = told
-    told.add(worker)
+    this.#freed = freed
   }
 
   /** What the cache is to tell the worker. @param facts called only where the result is not in this process */
@@ -57,8 +68,12 @@ export class Errand {
     }
   }
 
+  unheard(): void {
+    this.#heard = false
+  }
+
   /** The worker can have another one. */
   end(): void {
-    this.#told.delete(this.#worker)
+    this.#freed(this.#heard)
   }
 }

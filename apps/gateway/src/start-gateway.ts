@@ -143,7 +143,7 @@ export async function startGateway(config: Config, overrides: GatewayOverrides =
         webhooks,
         fleet,
         gathering: new Gathering(),
-        ahead: new Ahead(fleet, config.CLAIM_LEASE_MS),
+        ahead: new Ahead(fleet, config.CLAIM_LEASE_MS, now),
         now,
         emit,
       },

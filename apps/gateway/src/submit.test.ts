@@ -104,7 +104,7 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
     },
     gathering: new Gathering(),
     // None is idle, unless a test says so.
-    ahead: new Ahead({ idleWorkers: () => [] }, 5000),
+    ahead: new Ahead({ idleWorkers: () => [] }, 5000, () => 0),
     now: () => 1_000_000,
     emit: (event) => events.push(event),
     ...overrides,
@@ -175,7 +175,7 @@ test('any mix of duplicates, hits and misses is answered in order and in full, a
 })
 
 describe('a job that a client waits for, of one small input, while a worker is idle', () => {
-  const idle = () => ({ ahead: new Ahead({ idleWorkers: () => ['w'] }, 5000) })
+  const idle = () => ({ ahead: new Ahead({ idleWorkers: () => ['w'] }, 5000, () => 0) })
   const never = () => new Promise(() => {})
 
   test('is told ahead under the id of its record, which is written as begun, and is queued for later', async () => {

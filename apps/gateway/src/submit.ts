@@ -8,7 +8,7 @@
  *
  * A request that may be sent again names its job's id; a repeat finds the first one's job and changes nothing.
  */
-import { type Ask, keyMaker, type ResultCache } from '@millrace/cache'
+import { keyMaker, type ResultCache } from '@millrace/cache'
 import {
   type Metadata,
   type ModelFacts,
@@ -133,9 +133,9 @@ async function submitWith(
   const { slots, distinct } = request.options.unshared ? eachItsOwn(request.inputs) : slotsOf(request.inputs)
   const keys = await contentKeys(request, distinct, context)
   let facts: JobFacts | undefined
-  const ask = errand?.ask(() => (facts ??= newFacts(request, slots, 1, 0, context)))
+  const factsAhead = () => (facts ??= newFacts(request, slots, 1, 0, context))
   const { found, asked } = keys
-    ? await lookUp(request.model, keys, context, ask)
+    ? await lookUp(request.model, keys, context, errand, factsAhead)
     : { found: distinct.map(() => undefined), asked: false }
   if (keys && isLight(request) && found.every((result) => result !== undefined)) {
     return answerKnown(request, slots, distinct, keys, found as Buffer[], context)
@@ -250,11 +250,14 @@ async function lookUp(
   model: string,
   keys: readonly string[],
   { cache, emit }: SubmitContext,
-  ask: Ask | undefined,
+  errand: Errand | undefined,
+  factsOf: () => JobFacts,
 ): Promise<{ found: (Buffer | undefined)[]; asked: boolean }> {
   const [key] = keys
-  if (ask && key !== undefined) {
+  if (errand && key !== undefined) {
+    const ask = errand.ask(factsOf)
     const got = await cache.getOrAsk(key, ask)
+    if (got.state === 'unheard') errand.unheard()
     const hit = got.state === 'hit'
     const lruHits = hit && got.inProcess ? 1 : 0
     emit({ type: 'items-looked-up', model, lruHits, redisHits: hit ? 1 - lruHits : 0, misses: hit ? 0 : 1 })

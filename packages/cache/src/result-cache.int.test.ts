@@ -137,7 +137,7 @@ describe('asking an owner', () => {
   it('who does not listen leaves nothing claimed', async () => {
     const { ask } = await asking(false)
     const item = key()
-    expect(await ask(item)).toEqual({ state: 'missing' })
+    expect(await ask(item)).toEqual({ state: 'unheard' })
     expect(await cache.getOrClaim([item], 'other', 1000)).toEqual([{ state: 'claimed' }])
   })
 

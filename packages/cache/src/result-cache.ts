@@ -30,7 +30,9 @@ export interface Ask {
   message: (key: string) => string
 }
 
-export type GetOrAsk = { state: 'hit'; value: Buffer; inProcess: boolean } | { state: 'asked' | 'missing' }
+export type GetOrAsk =
+  | { state: 'hit'; value: Buffer; inProcess: boolean }
+  | { state: 'asked' | 'unheard' | 'missing' }
 
 /** What one lookup cost and gave, for metrics: keys found in process, in Redis, nowhere. */
 export interface Lookup {
@@ -109,8 +111,8 @@ export class ResultCache {
   }
 
   /**
-   * The value that the LRU or Redis knows; where none is known, the owner is told and has the claim, unless somebody else
-   * has it or the owner does not listen.
+   * The value that the LRU or Redis knows; where none is known, the owner is told and has the claim (`asked`), unless it does
+   * not listen (`unheard`) or somebody else has the claim (`missing`, as where Redis is away).
    */
   async getOrAsk(key: string, { owner, leaseMs, channel, message }: Ask): Promise<GetOrAsk> {
     const held = this.#lru?.get(key)
@@ -120,6 +122,7 @@ export class ResultCache {
       this.#redis.mrGetOrAskBuffer(resultKey(key), claimKey(key), owner, leaseMs, channel, told),
     )
     if (answer === 1) return { state: 'asked' }
+    if (answer === -1) return { state: 'unheard' }
     if (typeof answer !== 'object' || !isResult(answer)) return { state: 'missing' }
     const value = owned(answer)
     this.#lru?.set(key, value)

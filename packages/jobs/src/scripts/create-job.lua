@@ -9,7 +9,8 @@
 if redis.call('HSETNX', KEYS[1], 'facts', ARGV[4]) == 0 then
   return 0
 end
-local chunks = tonumber(ARGV[7])
+local chunks, known = tonumber(ARGV[7]), tonumber(ARGV[8])
+local blobs = 10 + chunks + known * 2
 redis.call('HSET', KEYS[1], 'status', 'queued', 'chunks', chunks, 'startBy', ARGV[5])
 if ARGV[6] ~= '' then
   redis.call('HSET', KEYS[1], 'settleBy', ARGV[6])
@@ -21,19 +22,28 @@ end
 for chunk = 0, chunks - 1 do
   redis.call('HSET', KEYS[2], chunk, ARGV[10 + chunk])
 end
-for known = 0, tonumber(ARGV[8]) - 1 do
-  local at = 10 + chunks + known * 2
+for at = 10 + chunks, blobs - 1, 2 do
   redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
 end
-for at = 10 + chunks + tonumber(ARGV[8]) * 2, #ARGV, 2 do
+for at = blobs, #ARGV, 2 do
   redis.call('HSET', KEYS[5], ARGV[at], ARGV[at + 1])
 end
 if chunks == 0 then
   redis.call('HSET', KEYS[1], 'status', 'succeeded', 'started', ARGV[3], 'completed', ARGV[3])
   redis.call('XADD', KEYS[4], '*', 'type', 'succeeded')
 end
-for _, key in ipairs(KEYS) do
-  redis.call('PEXPIRE', key, ARGV[1])
-end
+-- What comes into being later gets its end then.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if chunks > 0 then
+  redis.call('PEXPIRE', KEYS[2], ARGV[1])
+end
+if known > 0 then
+  redis.call('PEXPIRE', KEYS[3], ARGV[1])
+end
+if chunks == 0 or ARGV[9] == '1' then
+  redis.call('PEXPIRE', KEYS[4], ARGV[1])
+end
+if #ARGV >= blobs then
+  redis.call('PEXPIRE', KEYS[5], ARGV[1])
+end
 return 1

@@ -58,10 +58,12 @@ redis.call('HSET', KEYS[1], 'status', outcome, 'completed', ARGV[1])
 redis.call('XADD', KEYS[4], 'MAXLEN', 128, '*', 'type', outcome)
 if outcome == 'succeeded' then
   redis.call('DEL', KEYS[2], KEYS[5])
+else
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+  redis.call('PEXPIRE', KEYS[5], ARGV[4])
 end
-for _, key in ipairs(KEYS) do
-  redis.call('PEXPIRE', key, ARGV[4])
-end
+redis.call('PEXPIRE', KEYS[3], ARGV[4])
+redis.call('PEXPIRE', KEYS[4], ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PUBLISH', KEYS[4], '')
 if outcome == 'succeeded' and ARGV[12] ~= '' then
