@@ -36,9 +36,10 @@ const need = (name) => {
   for (const dependency of Object.keys(manifest(`node_modules/${name}`).dependencies ?? {})) need(dependency)
 }
 need(`@millrace/${app}`)
-// The command line is in every image; of the apps that it can start, only this one is.
+// The command line is in every image; of what it can start or load, only what this app brings is: it says so when it is asked.
 const apps = new Set(workspaces('apps').map((folder) => manifest(folder).name))
-for (const name of Object.keys(manifest('apps/cli').dependencies)) if (!apps.has(name)) need(name)
+const isHere = (name) => !apps.has(name) && existsSync(`node_modules/${name}`)
+for (const name of Object.keys(manifest('apps/cli').dependencies).filter(isHere)) need(name)
 needed.add('@millrace/cli')
 for (const link of readdirSync('node_modules/@millrace')) {
   if (!needed.has(`@millrace/${link}`)) remove(`node_modules/@millrace/${link}`)
