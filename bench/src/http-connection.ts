@@ -63,7 +63,12 @@ export class HttpConnection {
   #read(bytes: Buffer): void {
     this.#received.push(bytes)
     const have = this.#received.reduce((sum, { length }) => sum + length, 0)
-    if (this.#awaited === 0) this.#awaited = wholeLength(Buffer.concat(this.#received))
+    if (this.#awaited === 0) {
+      const length = wholeLength(Buffer.concat(this.#received))
+      // Its end rejects what waits.
+      if (length === undefined) this.#socket.destroy(new Error('an answer without Content-Length'))
+      this.#awaited = length ?? 0
+    }
     if (this.#awaited === 0 || have < this.#awaited) return
     const whole = this.#received
     this.#settle?.resolve({
@@ -74,11 +79,10 @@ export class HttpConnection {
   }
 }
 
-/** Of head and body; 0 while the head is not whole. */
-function wholeLength(bytes: Buffer): number {
+/** Of head and body; 0 while the head is not whole, undefined where it does not say. */
+function wholeLength(bytes: Buffer): number | undefined {
   const end = bytes.indexOf(headEnd)
   if (end < 0) return 0
   const length = /\r\ncontent-length: (\d+)\r\n/i.exec(bytes.toString('latin1', 0, end + 2))?.[1]
-  if (length === undefined) throw new Error('an answer without Content-Length')
-  return end + headEnd.length + Number(length)
+  return length === undefined ? undefined : end + headEnd.length + Number(length)
 }

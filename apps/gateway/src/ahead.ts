@@ -68,6 +68,7 @@ export class Errand {
     }
   }
 
+  /** Says that the worker did not listen. */
   unheard(): void {
     this.#heard = false
   }

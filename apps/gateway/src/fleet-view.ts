@@ -79,7 +79,7 @@ export class FleetView {
       facts: this.#fleet.models.get(alias),
       workers,
       busy: active + waiting - delayed > workers,
-      waiting: (sampled?.depth?.waiting ?? 0) + (sampled?.queuedSince ?? 0),
+      waiting: waiting + (sampled?.queuedSince ?? 0),
       chunksPerS: sampled?.drain.perSecond ?? 0,
     }
   }

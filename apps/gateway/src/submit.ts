@@ -2,7 +2,8 @@
  * The submit journey, without HTTP:
  *
  * 1. Items: duplicates share a slot; each distinct input has its content key.
- * 2. Cache: the in-process LRU, then one MGET. Every item known: the job is answered at once, nothing is queued.
+ * 2. Cache: the in-process LRU, then one MGET. Every item known: the job is answered at once, nothing is queued. A single
+ *    small input that is missing is told an idle worker in the same round trip (ahead.ts).
  * 3. Admission: what the fleet cannot do in time is refused.
  * 4. Record first, then the missing items as chunks: whatever dies in between, nothing is queued that nobody knows.
  *
@@ -255,8 +256,7 @@ async function lookUp(
 ): Promise<{ found: (Buffer | undefined)[]; asked: boolean }> {
   const [key] = keys
   if (errand && key !== undefined) {
-    const ask = errand.ask(factsOf)
-    const got = await cache.getOrAsk(key, ask)
+    const got = await cache.getOrAsk(key, errand.ask(factsOf))
     if (got.state === 'unheard') errand.unheard()
     const hit = got.state === 'hit'
     const lruHits = hit && got.inProcess ? 1 : 0

@@ -1,5 +1,5 @@
 /** For the tests of processJob: a chunk, and everything around it that a test can bend. Never built. */
-import { contentKey, encodeVector } from '@millrace/cache'
+import { encodeVector, keyMaker } from '@millrace/cache'
 import { MillraceError, type WebhookEvent } from '@millrace/contracts'
 import {
   type ChunkDelivery,
@@ -14,7 +14,7 @@ import {
 import { ChunksInHand } from './chunks-in-hand.js'
 import type { WorkerEvent } from './events.js'
 import type { ItemAnswer, ItemRequest } from './items-in-flight.js'
-import { type ProcessJobContext, processAhead, processJob } from './process-job.js'
+import { type ProcessJobContext, processJob } from './process-job.js'
 
 export const facts: JobFacts = {
   id: 'job',
@@ -52,14 +52,12 @@ export const computed = (bytes = vector): ItemAnswer => ({ bytes, via: 'computed
 export const now = 20
 
 /** By the version that these tests' worker serves. */
-export const keyOf = (input: string) =>
-  contentKey({
-    scope: 's',
-    modelVersion: 'v1',
-    task: 'feature-extraction',
-    options: { truncate: false },
-    input,
-  })
+export const keyOf = keyMaker({
+  scope: 's',
+  modelVersion: 'v1',
+  task: 'feature-extraction',
+  options: { truncate: false },
+})
 
 /** @param options.takes what the store answers, one take after the other; the last one stays */
 export function chunkUnderTest(options: {
@@ -195,7 +193,7 @@ export function chunkUnderTest(options: {
     isComputing,
     run: () => processJob(delivery, context),
     /** Its first item, told ahead. */
-    runAhead: () => processAhead({ ...delivery, ahead }, ahead, context),
+    runAhead: () => processJob({ ...delivery, ahead }, context),
     counted,
   }
 }

@@ -2,7 +2,8 @@
  * THE path of a chunk through a worker. Every step is safe to repeat: a crash anywhere before the last one runs the
  * chunk again, and what was stored before is found.
  *
- * 1. Take: work that is settled, stored, or past its limit leaves here, before it costs anything.
+ * 1. Take: work that is settled, stored, or past its limit leaves here, before it costs anything. What was told ahead of
+ *    the queue is taken already.
  * 2. Compute: the cache once more, claims, batches, the model (compute-items.ts). The cache has each result first. A cancel
  *    or the job's limit ends it early.
  * 3. Store: the record gets the chunk's outputs; the last chunk settles the job.
@@ -20,6 +21,7 @@ import type {
   JobFacts,
   JobStore,
   OutputPiece,
+  StoreOutcome,
   TakenChunk,
 } from '@millrace/jobs'
 import { allFailed, chunkResult } from './chunk-result.js'
@@ -48,10 +50,11 @@ export interface ProcessJobContext extends TellWebhookContext {
 
 type Taken = Extract<TakenChunk, { state: 'taken' }>
 
-/** A chunk can come before its record only where two hosts hold them; it is then there within this time. */
+/** The queue can bring a chunk before its record only where two hosts hold them; it is then there within this time. */
 const recordMayLagMs = 5000
-/** A record that its gateway is about to write is asked for so often, and so long. */
-const record = { everyMs: 2, limitMs: 500 }
+/** The record of a chunk told ahead, which its gateway is about to write, is looked for so often, and so long. */
+const recordLookMs = 2
+const recordDueMs = 500
 /** Short for a reader, and few for Redis. */
 const outputEveryMs = 50
 
@@ -61,7 +64,7 @@ export async function processJob(delivery: ChunkDelivery, context: ProcessJobCon
   const { alias: model, store, now, emit } = context
   const inHand = context.inHand.take(jobId)
   try {
-    const taken = await store.take(delivery, attempt, now())
+    const taken = delivery.ahead ? begun(delivery.ahead) : await store.take(delivery, attempt, now())
     if (taken.state !== 'taken') return await passOver(taken, delivery, context)
     const { facts, items, startedAtMs, settleByMs } = taken
     const { requestId } = facts
@@ -82,40 +85,9 @@ export async function processJob(delivery: ChunkDelivery, context: ProcessJobCon
   }
 }
 
-/**
- * The same for a chunk told ahead, in fewer steps: its record is written as started, perhaps only while it is computed.
- * The queue brings it once more, whatever becomes of it here; what is stored is passed over then. Never throws.
- */
-export async function processAhead(
-  delivery: ChunkDelivery,
-  told: ChunkAhead,
-  context: ProcessJobContext,
-): Promise<void> {
-  const { facts, items } = told
-  const { jobId, chunk } = delivery
-  const { alias: model, now, emit } = context
-  const inHand = context.inHand.take(jobId)
-  try {
-    const computing = compute(delivery, told, inHand.signal, context)
-    const queueMs = now() - facts.createdAtMs
-    emit({
-      type: 'chunk-taken',
-      model,
-      jobId,
-      chunk,
-      requestId: facts.requestId,
-      items: items.length,
-      queueMs,
-    })
-    const result = await computing
-    const taken = { facts, items, startedAtMs: facts.createdAtMs }
-    await storeAndTell(result, delivery, taken, context)
-    await delivery.complete()
-  } catch (error) {
-    await endFailed(delivery, error, context)
-  } finally {
-    inHand.release()
-  }
+/** Told ahead: its record is written as started, perhaps only while it is computed, so there is nothing to take. */
+function begun({ facts, items }: ChunkAhead): Taken {
+  return { state: 'taken', facts, items, startedAtMs: facts.createdAtMs, settleByMs: null, first: false }
 }
 
 /** Not worth computing: nothing of it is left to do, but what a crash may have left untold. */
@@ -153,7 +125,7 @@ async function endFailed(delivery: ChunkDelivery, error: unknown, context: Proce
 /** The chunk's results. On the last try a fault becomes the items' own failure: a job never stays unsettled. */
 async function compute(
   delivery: ChunkDelivery,
-  { facts, items }: Pick<Taken, 'facts' | 'items'>,
+  { facts, items }: Taken,
   signal: AbortSignal,
   context: ProcessJobContext,
 ): Promise<ChunkResult> {
@@ -212,22 +184,15 @@ function isNoFault(reason: unknown): boolean {
 async function storeAndTell(
   result: ChunkResult,
   { attempt, share, ahead }: ChunkDelivery,
-  taken: Pick<Taken, 'facts' | 'startedAtMs'>,
+  taken: Taken,
   context: ProcessJobContext,
 ): Promise<void> {
   const { jobId, chunk, failed, results } = result
   const { requestId } = taken.facts
   const atMs = context.now()
   const alone = aloneMessage(result, attempt, taken, atMs)
-  let outcome = await context.store.storeChunk(result, atMs, alone)
-  for (
-    let waitedMs = 0;
-    ahead && outcome.state === 'gone' && waitedMs < record.limitMs;
-    waitedMs += record.everyMs
-  ) {
-    await setTimeout(record.everyMs)
-    outcome = await context.store.storeChunk(result, atMs, alone)
-  }
+  const store = () => context.store.storeChunk(result, atMs, alone)
+  const outcome = await (ahead ? onceRecorded(store) : store())
   context.emit({ type: 'chunk-stored', model: context.alias, jobId, chunk, requestId, failed })
   // What is not in now, another delivery of the chunk has stored and counted, or nobody wants any more.
   if (outcome.state === 'more' || outcome.state === 'settled-now') context.onStored(share, results.size)
@@ -235,6 +200,16 @@ async function storeAndTell(
   const { facts, progress } = outcome
   const told = alone !== undefined && progress.status === 'succeeded'
   await tell({ facts, progress, results }, told, context)
+}
+
+/** Stores what was computed ahead of its record: tried until that is there, or is not to be expected any more. */
+async function onceRecorded(store: () => Promise<StoreOutcome>): Promise<StoreOutcome> {
+  let outcome = await store()
+  for (let waitedMs = 0; outcome.state === 'gone' && waitedMs < recordDueMs; waitedMs += recordLookMs) {
+    await setTimeout(recordLookMs)
+    outcome = await store()
+  }
+  return outcome
 }
 
 /** A job that passed its limit: settled without computing anything more. */

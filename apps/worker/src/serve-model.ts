@@ -4,13 +4,7 @@ import { type Batcher, type BatcherLimits, MicroBatcher } from '@millrace/batchi
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts, Serving } from '@millrace/contracts'
-import {
-  type ChunkAhead,
-  ChunkConsumer,
-  type ChunkDelivery,
-  type JobStore,
-  type WebhookQueue,
-} from '@millrace/jobs'
+import { type ChunkAhead, ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
 import { costOf, type LoadedModel, loadModel, threadsFor } from '@millrace/model'
 import { batchPolicy } from './batch-policy.js'
 import type { ChunksInHand } from './chunks-in-hand.js'
@@ -18,7 +12,7 @@ import { Claims } from './claims.js'
 import { ItemComputer } from './compute-items.js'
 import type { Emit } from './events.js'
 import type { ItemInFlight } from './items-in-flight.js'
-import { type ProcessJobContext, processAhead, processJob } from './process-job.js'
+import { processJob } from './process-job.js'
 import type { SettledTeller } from './tell-settled.js'
 import { TokenRate } from './token-rate.js'
 
@@ -96,22 +90,6 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   })
   const done = { chunks: 0, items: 0 }
   let blindChunks = 0
-  const jobContext: Omit<ProcessJobContext, 'onSeen'> = {
-    alias,
-    task: options.model.task,
-    modelVersion: model.facts.version,
-    store: options.store,
-    computer,
-    inHand: options.inHand,
-    teller: options.teller,
-    webhooks: options.webhooks,
-    now,
-    emit,
-    onStored: (share, items) => {
-      done.chunks += share
-      done.items += items
-    },
-  }
   const consumer = new ChunkConsumer({
     url: config.QUEUE_REDIS_URL,
     model: alias,
@@ -133,7 +111,23 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
         blind = false
         consumer.roomChanged()
       }
-      await processJob(delivery, { ...jobContext, onSeen: seen }).finally(seen)
+      await processJob(delivery, {
+        alias,
+        task: options.model.task,
+        modelVersion: model.facts.version,
+        store: options.store,
+        computer,
+        inHand: options.inHand,
+        teller: options.teller,
+        webhooks: options.webhooks,
+        now,
+        emit,
+        onStored: (share, items) => {
+          done.chunks += share
+          done.items += items
+        },
+        onSeen: seen,
+      }).finally(seen)
     },
   })
   let closing: Promise<void> | undefined
@@ -156,9 +150,7 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     }),
     start: () => consumer.start(),
     ahead: (told) => {
-      const work = (delivery: ChunkDelivery) =>
-        processAhead(delivery, told, { ...jobContext, onSeen: () => {} })
-      if (!consumer.handleAhead(told, work)) void claims.release([told.claimed])
+      if (!consumer.handleAhead(told)) void claims.release([told.claimed])
     },
     silentMs: () => (consumer.connected ? consumer.silentMs : 0),
     close: (limitMs) => {

@@ -102,9 +102,7 @@ export class ResultCache {
       const i = missing[at]
       const key = i === undefined ? undefined : keys[i]
       if (i === undefined || key === undefined || !bytes || !isResult(bytes)) continue
-      const value = owned(bytes)
-      this.#lru?.set(key, value)
-      values[i] = value
+      values[i] = this.#keep(key, bytes)
       redisHits += 1
     }
     return { values, lruHits, redisHits }
@@ -124,9 +122,14 @@ export class ResultCache {
     if (answer === 1) return { state: 'asked' }
     if (answer === -1) return { state: 'unheard' }
     if (typeof answer !== 'object' || !isResult(answer)) return { state: 'missing' }
-    const value = owned(answer)
+    return { state: 'hit', value: this.#keep(key, answer), inProcess: false }
+  }
+
+  /** What Redis answered as a value of its own, which this process knows from now on. */
+  #keep(key: string, bytes: Buffer): Buffer {
+    const value = owned(bytes)
     this.#lru?.set(key, value)
-    return { state: 'hit', value, inProcess: false }
+    return value
   }
 
   /** Stores results, then releases the claims that `release` names; in that order, written at once. */

@@ -125,13 +125,10 @@ export class ChunkConsumer {
     this.#wake?.()
   }
 
-  /**
-   * Work on a chunk that came beside the queue: it counts as in hand, and `close` waits for it as well. Answers false where
-   * nothing more is taken.
-   */
-  handleAhead(ahead: ChunkAhead, work: (delivery: ChunkDelivery) => Promise<void>): boolean {
+  /** Hands out a chunk that came beside the queue, as one that was fetched. Answers false where nothing more is taken. */
+  handleAhead(ahead: ChunkAhead): boolean {
     if (this.#stopped || !this.#fetching) return false
-    this.#handle(work(this.#deliveryAhead(ahead)))
+    this.#handle(this.#deliveryAhead(ahead))
     return true
   }
 
@@ -198,11 +195,11 @@ export class ChunkConsumer {
       return
     }
     this.#inHand.set(job.id, token)
-    for (const delivery of deliveries) this.#handle(this.#options.handle(delivery))
+    for (const delivery of deliveries) this.#handle(delivery)
   }
 
-  #handle(work: Promise<void>): void {
-    const handling = work.finally(() => this.#handling.delete(handling))
+  #handle(delivery: ChunkDelivery): void {
+    const handling = this.#options.handle(delivery).finally(() => this.#handling.delete(handling))
     this.#handling.add(handling)
   }
 

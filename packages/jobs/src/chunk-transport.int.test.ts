@@ -80,21 +80,24 @@ describe('a chunk told ahead', () => {
   /** Queued as a gateway queues what it told ahead, and in the hands of the worker that was told. */
   async function inHand(delayMs: number) {
     const { model, consumer } = await open()
-    const { one, chunk, log } = consumer('w')
-    one.start()
-    await queues.add(model, { jobId: 'j', run: 0, chunks: [0] }, 0, { delayMs })
     let end: (how: 'complete' | 'giveBack') => Promise<void> = async () => {}
     let hurry: () => void = () => {}
     const held = new Promise<void>((resolve) => {
       hurry = resolve
     })
-    const taken = one.handleAhead(told('j'), (delivery) => {
-      end = async (how) => {
-        await delivery[how]()
-        hurry()
-      }
-      return held
+    const { one, chunk, log } = consumer('w', {
+      handle: async (delivery) => {
+        if (!delivery.ahead) return log.on({ type: 'delivered', delivery })
+        end = async (how) => {
+          await delivery[how]()
+          hurry()
+        }
+        return held
+      },
     })
+    one.start()
+    await queues.add(model, { jobId: 'j', run: 0, chunks: [0] }, 0, { delayMs })
+    const taken = one.handleAhead(told('j'))
     return { model, one, chunk, log, taken, end: (how: 'complete' | 'giveBack') => end(how) }
   }
 
@@ -128,14 +131,12 @@ describe('a chunk told ahead', () => {
 
   it('is refused by one that has stopped or not begun', async () => {
     const { consumer } = await open()
-    const { one } = consumer('w')
-    const never = async () => {
-      throw new Error('it was handled')
-    }
-    expect(one.handleAhead(told('j'), never)).toBe(false)
+    const { one, log } = consumer('w')
+    expect(one.handleAhead(told('j'))).toBe(false)
     one.start()
     one.stopFetching()
-    expect(one.handleAhead(told('j'), never)).toBe(false)
+    expect(one.handleAhead(told('j'))).toBe(false)
+    expect(log.all('delivered')).toEqual([])
   })
 
   it('is heard by the worker it is meant for, and no other; what another version says is passed over', async () => {

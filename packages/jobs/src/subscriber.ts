@@ -1,5 +1,5 @@
 /**
- * One subscriber connection of a process, however many channels it hears. Subscriptions outlive a lost connection; what
+ * One subscriber connection of a process to one of the two Redis, however many channels it hears. Subscriptions outlive a lost connection; what
  * was said meanwhile is lost, so whoever listens is told of each return and reads the record then.
  */
 import { closeRedis, openRedis, type RedisEvent, type RedisRole } from '@millrace/redis'
