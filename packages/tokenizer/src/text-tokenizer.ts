@@ -90,7 +90,7 @@ export async function loadTextTokenizer(
       cause: error,
     })
   }
-  // The library has made its own maps of it: kept, it would take as much again (3 MB for 30,000 words).
+  // The library has made its own maps of it: kept, it would take up room twice (1.6 MB for 30,000 words).
   delete files.tokenizer.model.vocab
   const typed = (files.modelConfig.type_vocab_size ?? 2) > 1
   const ofText = { ...specialFrame(tokenizer, modelDir), middle: [], middleOfFirst: undefined }
