@@ -10,6 +10,7 @@ import { idsOf, type PairFrame, pairFrame, type SpecialFrame, specialFrame } fro
 import { type Mask, maskOf, refuseMasks } from './mask.js'
 import { isMessages, readMessages } from './messages.js'
 import { isPair, readPair } from './pair.js'
+import { sparePlainWords } from './plain-words.js'
 import { type SpanFinder, spanFinder } from './spans.js'
 import { isTokenIds, readTokenIds } from './token-ids.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
@@ -90,6 +91,7 @@ export async function loadTextTokenizer(
       cause: error,
     })
   }
+  sparePlainWords(tokenizer, files.tokenizer)
   // The library has made its own maps of it: kept, it would take up room twice (1.6 MB for 30,000 words).
   delete files.tokenizer.model.vocab
   const typed = (files.modelConfig.type_vocab_size ?? 2) > 1
