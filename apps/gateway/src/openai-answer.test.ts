@@ -17,6 +17,7 @@ const embedded = (results: Buffer[], more: Partial<Embedded> = {}): Embedded => 
   encoding: 'float',
   slots: [0, 1, 0],
   results: new Map(results.entries()),
+  held: false,
   promptTokens: 12,
   ...more,
 })

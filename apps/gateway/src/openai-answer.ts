@@ -14,18 +14,21 @@ export interface Embedded {
   slots: readonly number[]
   /** Item result bytes by slot. */
   results: ReadonlyMap<number, Buffer>
+  /** Whether all results are the result cache's. */
+  held: boolean
   promptTokens: number
 }
 
 /** @throws MillraceError where an input failed: this form has no place for the error of one */
 export async function embeddingsText(embedded: Embedded, texts: ResultTexts): Promise<string> {
-  const { single, slots, results, encoding, model, promptTokens } = embedded
+  const { single, slots, results, held, encoding, model, promptTokens } = embedded
   refuseFailed(embedded, (i) => (single ? 'input' : `input[${i}]`))
   const data: string[] = []
   for (const [index, slot] of slots.entries()) {
     const bytes = results.get(slot)
     if (bytes) {
-      data.push(`{"object":"embedding","index":${index},"embedding":${texts.textOf(bytes, { encoding })}}`)
+      const numbers = texts.textOf(bytes, { encoding }, held)
+      data.push(`{"object":"embedding","index":${index},"embedding":${numbers}}`)
     }
     if (index % turnItems === turnItems - 1) await nextTurn()
   }

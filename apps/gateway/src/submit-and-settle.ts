@@ -39,7 +39,7 @@ export async function submitAndSettle(
   // Nobody is told the id of a job that is answered in full: it needs no record to be read again.
   const submitContext = { ...context.submit, knownJobTtlMs: 0 }
   const submitted = await submit(request, submitContext, (jobId) => {
-    signal = AbortSignal.any([clientGone(c), context.stopping])
+    signal = clientGone(c, context.stopping)
     heard = context.channel.waitFor(jobId, Math.min(limitMs, rereadMs), signal)
     return heard
   })

@@ -25,13 +25,18 @@ export function storedJobText(
   deliveries: readonly Delivery[] = [],
 ): string {
   const computed = (job.status === 'succeeded' || job.status === 'failed') && job.outputs.size > 0
-  const output = computed ? outputText(job, job.outputs, texts, errorOf(job) ?? notComputed) : 'null'
+  const output = computed
+    ? outputText(job, job.outputs, { texts, held: false }, errorOf(job) ?? notComputed)
+    : 'null'
   return withOutput(viewOf(job, queue, deliveries), output)
 }
 
-/** @param results by slot */
+/** @param results by slot, as the result cache hands them out */
 export function knownJobText(job: KnownJob, results: readonly Buffer[], texts: ResultTexts): string {
-  return withOutput(knownView(job), outputText(job, new Map(results.entries()), texts, notComputed))
+  return withOutput(
+    knownView(job),
+    outputText(job, new Map(results.entries()), { texts, held: true }, notComputed),
+  )
 }
 
 /** Everything but the output: an entry of a list. */
@@ -112,12 +117,12 @@ function withOutput(view: JobWithoutOutput, output: string): string {
 function outputText(
   job: Pick<StoredJob, 'single' | 'slots'> & ResultForm,
   results: ReadonlyMap<number, Buffer>,
-  texts: ResultTexts,
+  { texts, held }: { texts: ResultTexts; held: boolean },
   absent: ItemError,
 ): string {
   const items = job.slots.map((slot) => {
     const bytes = results.get(slot)
-    return bytes ? texts.textOf(bytes, job) : itemErrorText(absent)
+    return bytes ? texts.textOf(bytes, job, held) : itemErrorText(absent)
   })
   return job.single ? (items[0] ?? 'null') : `[${items.join(',')}]`
 }

@@ -7,18 +7,18 @@ import { ResultTexts } from './vector-json.js'
 test('what JSON cannot say is null', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([Number.NaN, Number.POSITIVE_INFINITY, 1]))
-  expect(texts.textOf(vector, { encoding: 'float' })).toBe('[null,null,1]')
+  expect(texts.textOf(vector, { encoding: 'float' }, true)).toBe('[null,null,1]')
 })
 
 test('a result is numbers, base64 of little-endian float32, or its error', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([0.1, -0.25, 0, 1]))
-  expect(texts.textOf(vector, { encoding: 'float' })).toBe('[0.1,-0.25,0,1]')
-  const bytes = Buffer.from(JSON.parse(texts.textOf(vector, { encoding: 'base64' })), 'base64')
+  expect(texts.textOf(vector, { encoding: 'float' }, true)).toBe('[0.1,-0.25,0,1]')
+  const bytes = Buffer.from(JSON.parse(texts.textOf(vector, { encoding: 'base64' }, true)), 'base64')
   expect([0, 4, 8, 12].map((at) => bytes.readFloatLE(at))).toEqual([Math.fround(0.1), -0.25, 0, 1])
   const failed = encodeError({ code: 'input_too_long', detail: '300 tokens' })
   for (const encoding of ['float', 'base64'] as const) {
-    expect(JSON.parse(texts.textOf(failed, { encoding }))).toEqual({
+    expect(JSON.parse(texts.textOf(failed, { encoding }, true))).toEqual({
       error: { code: 'input_too_long', detail: '300 tokens' },
     })
   }
@@ -28,10 +28,23 @@ test('one result asked for in both encodings keeps each', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([1]))
   expect([
-    texts.textOf(vector, { encoding: 'float' }),
-    texts.textOf(vector, { encoding: 'base64' }),
-    texts.textOf(vector, { encoding: 'float' }),
+    texts.textOf(vector, { encoding: 'float' }, true),
+    texts.textOf(vector, { encoding: 'base64' }, true),
+    texts.textOf(vector, { encoding: 'float' }, true),
   ]).toEqual(['[1]', '"AACAPw=="', '[1]'])
+})
+
+test('the text of a vector is kept where the cache holds its bytes, and only there', () => {
+  const texts = new ResultTexts(1 << 20)
+  const vector = encodeVector(new Float32Array([1]))
+  const said = (held: boolean) => texts.textOf(vector, { encoding: 'float' }, held)
+  // Changed under its hand: what is kept is told by what it says.
+  const change = (to: number) => encodeVector(new Float32Array([to])).copy(vector)
+  expect(said(false)).toBe('[1]')
+  change(2)
+  expect(said(true)).toBe('[2]')
+  change(3)
+  expect([said(false), said(true)]).toEqual(['[2]', '[2]'])
 })
 
 test('labels come best first, as many as were asked for', () => {
@@ -42,9 +55,9 @@ test('labels come best first, as many as were asked for', () => {
     { label: 'mid', score: 0.2 },
     { label: 'low', score: 0.1 },
   ]
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float' }))).toEqual(all)
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 2 }))).toEqual(all.slice(0, 2))
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 99 }))).toEqual(all)
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float' }, true))).toEqual(all)
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 2 }, true))).toEqual(all.slice(0, 2))
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 99 }, true))).toEqual(all)
 })
 
 test('every ranking holds every label once, and no label stands behind a worse one', () => {
@@ -65,10 +78,11 @@ test('a score is the sigmoid of its logit, or the logit itself', () => {
   const texts = new ResultTexts(1 << 20)
   const scoreOf = (logit: number, rawScores?: boolean) =>
     JSON.parse(
-      texts.textOf(encodeScore(logit), {
-        encoding: 'float',
-        ...(rawScores === undefined ? {} : { rawScores }),
-      }),
+      texts.textOf(
+        encodeScore(logit),
+        { encoding: 'float', ...(rawScores === undefined ? {} : { rawScores }) },
+        true,
+      ),
     ).score
   expect(scoreOf(0)).toBe(0.5)
   expect(scoreOf(-2)).toBeCloseTo(1 / (1 + Math.exp(2)), 7)
@@ -85,7 +99,7 @@ test('of candidates the best five are written, or so many as are asked for', () 
     sequence: `the t${at}.`,
   }))
   const bytes = encodeCandidates(all)
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float' }))).toEqual(all.slice(0, 5))
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 1 }))).toEqual(all.slice(0, 1))
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 20 }))).toEqual(all)
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float' }, true))).toEqual(all.slice(0, 5))
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 1 }, true))).toEqual(all.slice(0, 1))
+  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 20 }, true))).toEqual(all)
 })

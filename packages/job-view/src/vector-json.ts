@@ -1,4 +1,4 @@
-/** Result bytes as JSON text. The text of a vector is kept beside the cache: a hot text is written out once. */
+/** Result bytes as JSON text. The text of a vector that the cache holds is kept beside it: a hot text is written out once. */
 import { decodeResult, isVectorResult, vectorBytes } from '@millrace/cache'
 import type { ItemError } from '@millrace/contracts'
 import type { JobIdentity } from '@millrace/jobs'
@@ -23,14 +23,16 @@ export class ResultTexts {
   /**
    * The JSON of one item's result: numbers or a base64 string; `[{ "label": ..., "score": ... }]`; `{ "score": ... }`;
    * `[{ "score", "token", "token_str", "sequence" }]`; or `{ "error": ... }`.
+   * @param held whether the result cache holds these very bytes: the text of others, just computed or read from a record,
+   * would never be found again
    */
-  textOf(bytes: Buffer, form: ResultForm): string {
+  textOf(bytes: Buffer, form: ResultForm, held: boolean): string {
     if (!isVectorResult(bytes)) return smallText(bytes, form)
     if (form.encoding === 'base64') return `"${vectorBytes(bytes).toString('base64')}"`
     let text = this.#texts.get(bytes)
     if (text === undefined) {
       text = numbersText(bytes)
-      this.#texts.set(bytes, text)
+      if (held) this.#texts.set(bytes, text)
     }
     return text
   }

@@ -61,8 +61,11 @@ export function createEmbeddings(context: GatewayContext) {
     if (!done) return new Response(null, { status: clientClosedRequest })
     // Before the first worker came nobody knew the model's number; who computed this does.
     if (asked !== undefined) refuseOtherDimensions(asked, await fleet.factsOf(model.alias))
-    const text = await embeddingsText({ model: model.alias, single, encoding, promptTokens, ...done }, texts)
-    setHeader(c, 'x-cache', done.cache)
+    const { slots, results, cache } = done
+    const held = cache === 'hit'
+    const embedded = { model: model.alias, single, encoding, slots, results, held, promptTokens }
+    const text = await embeddingsText(embedded, texts)
+    setHeader(c, 'x-cache', cache)
     return c.body(text, 200, { 'content-type': 'application/json' })
   }
 }

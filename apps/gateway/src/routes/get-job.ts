@@ -56,7 +56,7 @@ export function getJob(context: GatewayContext) {
     const id = (c.req.param('id') ?? '').toLowerCase()
     const waitS = waitSeconds(c.req.header('prefer'), c.req.query('wait'), context.config.WAIT_LIMIT_S)
     if (waitS > 0 && c.req.query('wait') === undefined) setHeader(c, 'preference-applied', `wait=${waitS}`)
-    const signal = waitS > 0 ? AbortSignal.any([clientGone(c), context.stopping]) : context.stopping
+    const signal = waitS > 0 ? clientGone(c, context.stopping) : context.stopping
     const read = () => readJob(id, c.get('tenant').name, context)
     const job = await settledJob(id, waitS * 1000, { ...context, read }, signal)
     const text =

@@ -213,7 +213,7 @@ async function submitAndWait(
   // Made only where there is something to wait for: a hot text is answered without.
   let ended: AbortSignal | undefined
   const signal = () => {
-    ended ??= AbortSignal.any([clientGone(c), context.stopping])
+    ended ??= clientGone(c, context.stopping)
     return ended
   }
   let heard: Promise<SettledJob | undefined> = Promise.resolve(undefined)
