@@ -9,13 +9,13 @@ const passedOn =
  * What a forward pass frees has to leave the heap again, which glibc only cuts at its top. By default one small freed
  * block, kept for later by a thread's own cache, pins all that lies below it: up to 30 MB of a process of 50. Without that
  * cache, in one arena, and with fixed thresholds (by default the first large block that is freed raises both) the heap
- * keeps at most 16 MB beyond what is alive, enough for a usual batch: cut lower, every pass maps and unmaps its tensors.
+ * keeps some 8 MB beyond what is alive, enough for a usual batch: cut at 4, every pass maps and unmaps its tensors.
  */
 const allocator = {
   GLIBC_TUNABLES: 'glibc.malloc.tcache_count=0',
   MALLOC_ARENA_MAX: '1',
-  MALLOC_TRIM_THRESHOLD_: String(16 << 20),
-  MALLOC_MMAP_THRESHOLD_: String(8 << 20),
+  MALLOC_TRIM_THRESHOLD_: String(8 << 20),
+  MALLOC_MMAP_THRESHOLD_: String(4 << 20),
 }
 
 export function childEnvironment(): NodeJS.ProcessEnv {
