@@ -8,6 +8,7 @@ import {
   type StoredJob,
   storedJob,
 } from '@millrace/jobs'
+import { MadeLast } from './made-last.js'
 
 export interface WaitContext {
   /** The job as it is now, its limits looked at. */
@@ -20,7 +21,7 @@ export interface WaitContext {
 export const rereadMs = 15_000
 
 /** What a message says is the same for all who wait for its job, and so is the job that they get: one, rendered once. */
-const told = new WeakMap<SettledJob, StoredJob>()
+const told = new MadeLast<SettledJob, StoredJob>()
 
 /**
  * The job as it is once it is settled, or as it is when the limit or the signal comes first.
@@ -68,9 +69,5 @@ export function msToLimit(job: JobProgress, nowMs: number): number {
 function withMessage(job: StoredJob, message: SettledJob): StoredJob | undefined {
   const { progress, outputs } = message
   if (!outputs) return undefined
-  const known = told.get(message)
-  if (known) return known
-  const settled = storedJob(job, progress, new Map([...job.outputs, ...outputs]))
-  told.set(message, settled)
-  return settled
+  return told.get(message, () => storedJob(job, progress, new Map([...job.outputs, ...outputs])))
 }

@@ -153,7 +153,8 @@ async function submitWith(
   const blobs = blobsOf(missing, request)
   if (chunks.length > 0) await admitOrSay(request.model, chunks.length, context, bytesOf(blobs))
   facts ??= newFacts(request, slots, distinct.length, known.size, context)
-  const job: NewJob = { ...facts, known, chunks, ...(blobs.size > 0 ? { blobs } : {}) }
+  const job: NewJob = { known, chunks, ...facts }
+  if (blobs.size > 0) job.blobs = blobs
   beforeQueueing?.(job.id)
   if (!asked) await context.gathering.join(context.fleet.model(request.model).busy)
   if (!(await acceptJob(job, context, asked))) {
@@ -281,11 +282,11 @@ function answerKnown(
   // Where the queue Redis is nearly full, its room is for work: the answer then says that it cannot be read again.
   const lifeMs = isNearlyFull(fleet.memory, limits.memoryLimit) ? 0 : context.knownJobTtlMs
   const job: KnownJob = {
-    ...identity,
     kind: 'known',
     keys,
     inputs,
     expiresAtMs: identity.createdAtMs + lifeMs,
+    ...identity,
   }
   // Behind the answer: the client holds the output already.
   if (lifeMs > 0) {
@@ -305,7 +306,6 @@ function newFacts(
 ): JobFacts {
   const { webhook, repeatable, lifeLimitMs } = request
   return {
-    ...identityOf(request, slots, context),
     slotCount,
     knownCount,
     startLimitMs: request.startLimitMs ?? Math.max(context.limits.deadlineS * 1000, lifeLimitMs ?? 0),
@@ -313,6 +313,8 @@ function newFacts(
     webhook,
     requestDigest: repeatable?.digest ?? null,
     ttlMs: webhook ? Math.max(context.jobTtlMs, context.webhookJobTtlMs) : context.jobTtlMs,
+    // Last: V8 makes many fields behind a spread one by one, at ten times the cost.
+    ...identityOf(request, slots, context),
   }
 }
 
@@ -326,11 +328,11 @@ function identityOf(request: SubmitRequest, slots: readonly number[], { now }: S
     scope,
     requestId,
     single,
-    ...options,
     slots,
     priority,
     metadata,
     createdAtMs: now(),
+    ...options,
   }
 }
 

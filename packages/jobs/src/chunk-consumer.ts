@@ -141,9 +141,18 @@ export class ChunkConsumer {
       await job?.promote().catch(() => {})
     }
     return {
-      ...{ jobId, run: 0, chunk: 0, ageMs: this.#options.now() - createdAtMs, share: 1 },
-      ...{ attempt: 1, lastAttempt: false, givenUp: undefined, ahead },
-      ...{ complete: async () => {}, fail: hurry, giveBack: hurry },
+      jobId,
+      run: 0,
+      chunk: 0,
+      ageMs: this.#options.now() - createdAtMs,
+      share: 1,
+      attempt: 1,
+      lastAttempt: false,
+      givenUp: undefined,
+      ahead,
+      complete: async () => {},
+      fail: hurry,
+      giveBack: hurry,
     }
   }
 
