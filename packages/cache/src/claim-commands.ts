@@ -5,12 +5,10 @@ import type { Redis, Result } from 'ioredis'
 declare module 'ioredis' {
   // The names are ioredis's: a command defined from a script, and its form that answers with bytes.
   interface RedisCommander<Context> {
-    mrGetOrClaimBuffer(
-      result: string,
-      claim: string,
-      owner: string,
-      leaseMs: number,
-    ): Result<Buffer | number, Context>
+    /** @param rest result and claim of each item, owner, lease in ms */
+    mrGetOrClaimBuffer(keys: number, ...rest: (string | number)[]): Result<(Buffer | number)[], Context>
+    /** @param rest result keys, claim keys, owner, life in ms, a value for each result key */
+    mrStoreResults(keys: number, ...rest: (string | number | Buffer)[]): Result<number, Context>
     mrGetOrAskBuffer(
       result: string,
       claim: string,
@@ -28,7 +26,8 @@ declare module 'ioredis' {
 const script = (name: string) => readFileSync(new URL(`../src/scripts/${name}.lua`, import.meta.url), 'utf8')
 
 export function defineClaimCommands(redis: Redis): void {
-  redis.defineCommand('mrGetOrClaim', { numberOfKeys: 2, lua: script('get-or-claim') })
+  redis.defineCommand('mrGetOrClaim', { lua: script('get-or-claim') })
+  redis.defineCommand('mrStoreResults', { lua: script('store-results') })
   redis.defineCommand('mrGetOrAsk', { numberOfKeys: 2, lua: script('get-or-ask') })
   redis.defineCommand('mrRenewClaim', { numberOfKeys: 1, lua: script('renew-claim') })
   redis.defineCommand('mrReleaseClaim', { numberOfKeys: 1, lua: script('release-claim') })

@@ -84,6 +84,48 @@ describe('claims', () => {
     expect(await cache.getOrClaim([item], 'b', 5000)).toEqual([{ state: 'hit', value: one }])
   })
 
+  it('answers for many items at once, each in its place', async () => {
+    const [known, own, others, free] = [key(), key(), key(), key()]
+    await cache.setMany([{ key: known, value: one }])
+    await cache.getOrClaim([own], 'a', 5000)
+    await cache.getOrClaim([others], 'b', 5000)
+    expect(await cache.getOrClaim([free, known, others, own], 'a', 5000)).toEqual([
+      { state: 'claimed' },
+      { state: 'hit', value: one },
+      { state: 'busy' },
+      { state: 'claimed' },
+    ])
+  })
+
+  it('goes when results are stored, with what had none, and stays where another has it', async () => {
+    const [done, failed, others] = [key(), key(), key()]
+    await cache.getOrClaim([done, failed], 'a', 5000)
+    await cache.getOrClaim([others], 'b', 5000)
+    await cache.setMany([{ key: done, value: one }], { keys: [done, failed, others], owner: 'a' })
+    expect(await redis.client().exists(`mr:{${done}}:claim`)).toBe(0)
+    expect(await redis.client().pttl(`mr:{${done}}:result`)).toBeGreaterThan(50_000)
+    expect(await cache.getOrClaim([done, failed, others], 'c', 5000)).toEqual([
+      { state: 'hit', value: one },
+      { state: 'claimed' },
+      { state: 'busy' },
+    ])
+  })
+
+  it('goes also where the result cannot be stored, so that another may compute it', async () => {
+    const item = key()
+    const told = collectEvents<CacheEvent>()
+    const full = await ResultCache.connect({ url: redis.url, lruBytes: 0, ttlS: 60, on: told.on })
+    await full.getOrClaim([item], 'a', 60_000)
+    const client = redis.client()
+    const [, policy = ''] = (await client.config('GET', 'maxmemory-policy')) as string[]
+    await client.config('SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '1')
+    await full.setMany([{ key: item, value: one }], { keys: [item], owner: 'a' })
+    await client.config('SET', 'maxmemory-policy', policy, 'maxmemory', '0')
+    expect(told.all('cache-skipped')).toMatchObject([{ operation: 'set' }])
+    await full.close()
+    expect(await cache.getOrClaim([item], 'b', 5000)).toEqual([{ state: 'claimed' }])
+  })
+
   it('can be released by its owner only', async () => {
     const item = key()
     await cache.getOrClaim([item], 'a', 5000)

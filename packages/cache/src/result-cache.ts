@@ -132,17 +132,21 @@ export class ResultCache {
     return value
   }
 
-  /** Stores results, then releases the claims that `release` names; in that order, written at once. */
+  /** Stores results, then releases the claims that `release` names; in that order, in one step. */
   async setMany(
     entries: readonly { key: string; value: Buffer }[],
     release: { keys: readonly string[]; owner: string } = { keys: [], owner: '' },
   ): Promise<void> {
     if (entries.length + release.keys.length === 0) return
     await this.#attempt('set', () =>
-      Promise.all([
-        ...entries.map(({ key, value }) => this.#redis.set(resultKey(key), value, 'PX', this.#ttlMs)),
-        ...release.keys.map((key) => this.#redis.mrReleaseClaim(claimKey(key), release.owner)),
-      ]),
+      this.#redis.mrStoreResults(
+        entries.length + release.keys.length,
+        ...entries.map(({ key }) => resultKey(key)),
+        ...release.keys.map(claimKey),
+        release.owner,
+        this.#ttlMs,
+        ...entries.map(({ value }) => value),
+      ),
     )
   }
 
@@ -153,8 +157,11 @@ export class ResultCache {
   async getOrClaim(keys: readonly string[], owner: string, leaseMs: number): Promise<GetOrClaim[]> {
     if (keys.length === 0) return []
     const answers = await this.#attempt('claim', () =>
-      Promise.all(
-        keys.map((key) => this.#redis.mrGetOrClaimBuffer(resultKey(key), claimKey(key), owner, leaseMs)),
+      this.#redis.mrGetOrClaimBuffer(
+        2 * keys.length,
+        ...keys.flatMap((key) => [resultKey(key), claimKey(key)]),
+        owner,
+        leaseMs,
       ),
     )
     if (answers === undefined) return keys.map(() => ({ state: 'claimed' }))
@@ -194,7 +201,7 @@ export class ResultCache {
   }
 }
 
-// One hash tag for both: a script reads and writes the two together, on Redis Cluster as well.
+// One hash tag for both: a script reads and writes the two together.
 function resultKey(key: string): string {
   return `mr:{${key}}:result`
 }

@@ -1,17 +1,22 @@
--- Reads a result or, where there is none, claims the right to compute it; one step, so that a result that is
+-- Reads results or, where there is none, claims the right to compute it; one step, so that a result that is
 -- stored between a read and a claim is never computed again.
--- KEYS[1] result   KEYS[2] claim   (one hash tag)
+-- KEYS result and claim of each item, in turn
 -- ARGV[1] owner    ARGV[2] lease in ms
--- Answers the result's bytes; 1 when the claim is the owner's (now or already); 0 when someone else holds it.
-local result = redis.call('GET', KEYS[1])
-if result then
-  return result
+-- Answers for each item the result's bytes; 1 when the claim is the owner's (now or already); 0 when someone else holds it.
+local answers = {}
+for at = 1, #KEYS, 2 do
+  local answer = redis.call('GET', KEYS[at])
+  if not answer then
+    local claim = KEYS[at + 1]
+    if redis.call('SET', claim, ARGV[1], 'NX', 'PX', ARGV[2]) then
+      answer = 1
+    elseif redis.call('GET', claim) == ARGV[1] then
+      redis.call('PEXPIRE', claim, ARGV[2])
+      answer = 1
+    else
+      answer = 0
+    end
+  end
+  answers[#answers + 1] = answer
 end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
-  return 1
-end
-if redis.call('GET', KEYS[2]) == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  return 1
-end
-return 0
+return answers
