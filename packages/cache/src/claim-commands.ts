@@ -18,7 +18,6 @@ declare module 'ioredis' {
       message: string,
     ): Result<Buffer | number, Context>
     mrRenewClaim(claim: string, owner: string, leaseMs: number): Result<number, Context>
-    mrReleaseClaim(claim: string, owner: string): Result<number, Context>
   }
 }
 
@@ -30,5 +29,4 @@ export function defineClaimCommands(redis: Redis): void {
   redis.defineCommand('mrStoreResults', { lua: script('store-results') })
   redis.defineCommand('mrGetOrAsk', { numberOfKeys: 2, lua: script('get-or-ask') })
   redis.defineCommand('mrRenewClaim', { numberOfKeys: 1, lua: script('renew-claim') })
-  redis.defineCommand('mrReleaseClaim', { numberOfKeys: 1, lua: script('release-claim') })
 }

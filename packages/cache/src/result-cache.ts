@@ -137,17 +137,7 @@ export class ResultCache {
     entries: readonly { key: string; value: Buffer }[],
     release: { keys: readonly string[]; owner: string } = { keys: [], owner: '' },
   ): Promise<void> {
-    if (entries.length + release.keys.length === 0) return
-    await this.#attempt('set', () =>
-      this.#redis.mrStoreResults(
-        entries.length + release.keys.length,
-        ...entries.map(({ key }) => resultKey(key)),
-        ...release.keys.map(claimKey),
-        release.owner,
-        this.#ttlMs,
-        ...entries.map(({ value }) => value),
-      ),
-    )
+    if (entries.length + release.keys.length > 0) await this.#store('set', entries, release)
   }
 
   /**
@@ -177,14 +167,29 @@ export class ResultCache {
     )
   }
 
-  async releaseClaims(keys: Iterable<string>, owner: string): Promise<void> {
-    await this.#attempt('release', () =>
-      Promise.all(Array.from(keys, (key) => this.#redis.mrReleaseClaim(claimKey(key), owner))),
-    )
+  async releaseClaims(keys: readonly string[], owner: string): Promise<void> {
+    await this.#store('release', [], { keys, owner })
   }
 
   async close(): Promise<void> {
     await closeRedis(this.#redis)
+  }
+
+  async #store(
+    operation: string,
+    entries: readonly { key: string; value: Buffer }[],
+    release: { keys: readonly string[]; owner: string },
+  ): Promise<void> {
+    await this.#attempt(operation, () =>
+      this.#redis.mrStoreResults(
+        entries.length + release.keys.length,
+        ...entries.map(({ key }) => resultKey(key)),
+        ...release.keys.map(claimKey),
+        release.owner,
+        this.#ttlMs,
+        ...entries.map(({ value }) => value),
+      ),
+    )
   }
 
   async #attempt<T>(operation: string, work: () => Promise<T>): Promise<T | undefined> {

@@ -7,7 +7,7 @@ import { getHeapStatistics } from 'node:v8'
 /** What two or three full batches leave behind. One sweep takes 0.5 ms, and saves more on fresh pages from the system. */
 const sweepAtBytes = 1 << 20
 
-/** Some outlive two sweeps, and are old to V8 then: a few in each batch, 0.4 MB a second under load. A full sweep takes 10 ms. */
+/** Some outlive two sweeps, and are old to V8 then: a few in each batch, 0.4 MB a second under load. A full sweep takes 5 to 8 ms. */
 const sweepAllAtBytes = 4 << 20
 
 let leftBytes = 0
