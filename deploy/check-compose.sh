@@ -160,7 +160,7 @@ within 30 docker exec "${workers[1]}" node -e '
   const { readdirSync, readFileSync } = require("node:fs")
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")
-    if (pid !== "1" && command[0] === "node" && command[1] === "apps/worker/dist/main.js") process.kill(Number(pid), "SIGKILL")
+    if (pid !== "1" && command[0] === "node" && command.includes("apps/worker/dist/main.js")) process.kill(Number(pid), "SIGKILL")
   }' || true
 client await "$job"
 [ "$(state '{{.RestartCount}}' "${workers[1]}")" -gt "$before" ] || die 'the killed worker was not restarted'

@@ -66,7 +66,11 @@ export function workerMember(
     ...common(options),
     name,
     spawn: () =>
-      forkChild(options.entries.worker, { ...childVariables(variables, plan), METRICS_PORT: String(port) }),
+      forkChild(
+        options.entries.worker,
+        { ...childVariables(variables, plan), METRICS_PORT: String(port) },
+        workerHeap,
+      ),
     untilReady: async (child, signal) => {
       const url = await untilListening(child, signal)
       await untilReady(url, signal, (said) => onWaiting(name, said))
@@ -95,6 +99,8 @@ export function courierMember(options: MemberOptions): SupervisedProcess {
 
 /** One heap of glibc's for all threads: one each would keep 5 MB more per process (docs/memory.md). */
 const allocator = { MALLOC_ARENA_MAX: '1' }
+/** A worker's main process holds little and for a short time (docs/memory.md). */
+const workerHeap = ['--max-semi-space-size=2']
 
 function common({ restartLimits, now, on }: MemberOptions) {
   return { policy: new RestartPolicy(restartLimits ?? defaultRestartLimits, now), now, on }
@@ -104,11 +110,11 @@ function common({ restartLimits, now, on }: MemberOptions) {
  * In a process group of its own, so that a terminal's Ctrl-C reaches the launcher alone, which then stops things in
  * order. The IPC channel also tells the child when the launcher is gone.
  */
-function forkChild(entry: string, env: Record<string, string>): ChildProcess {
+function forkChild(entry: string, env: Record<string, string>, execArgv: string[] = []): ChildProcess {
   return fork(entry, [], {
     env: { ...allocator, ...env },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    execArgv: [],
+    execArgv,
   })
 }

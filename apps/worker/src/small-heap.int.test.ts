@@ -24,3 +24,9 @@ it('the young generation stays small, however much is made and thrown away', () 
   expect(young()).toBeGreaterThan(12 << 20)
   expect(young('--import', file)).toBeLessThan(4 << 20)
 })
+
+it('and up to what its launcher says', () => {
+  const bytes = young('--max-semi-space-size=2', '--import', file)
+  expect(bytes).toBeGreaterThan(2 << 20)
+  expect(bytes).toBeLessThanOrEqual(4 << 20)
+})

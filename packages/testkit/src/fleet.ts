@@ -50,6 +50,8 @@ export interface Fleet {
 }
 
 const startLimitMs = 60_000
+/** As `millrace up` and the images start it. */
+const workerHeap = ['--max-semi-space-size=2']
 
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const dataDir = await mkdtemp(join(tmpdir(), 'millrace-fleet-'))
@@ -75,7 +77,8 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     const own = join(options.root, 'apps', app, 'dist', 'main.js')
     const entry = app === 'worker' ? (options.workerEntry ?? own) : own
     started[app] += 1
-    const process = await startProcess(`${app}-${started[app]}`, entry, { ...settings, ...env })
+    const execArgv = app === 'worker' ? workerHeap : []
+    const process = await startProcess(`${app}-${started[app]}`, entry, { ...settings, ...env }, execArgv)
     list.push(process)
     return process
   }
@@ -111,8 +114,17 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
 }
 
 /** Starts one app and waits until it says where it listens. @throws Error with its last words when it ends instead */
-async function startProcess(name: string, entry: string, env: Record<string, string>): Promise<FleetProcess> {
-  const child = fork(entry, [], { env: { ...inherited(), ...env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+async function startProcess(
+  name: string,
+  entry: string,
+  env: Record<string, string>,
+  execArgv: string[],
+): Promise<FleetProcess> {
+  const child = fork(entry, [], {
+    execArgv,
+    env: { ...inherited(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
   const said: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text: string) => {
