@@ -73,7 +73,6 @@ export function chunkUnderTest(options: {
   const done: string[] = []
   const computing: string[] = []
   const stored: ChunkResult[] = []
-  const told: (string | undefined)[] = []
   const pieces: OutputPiece[] = []
   const asked: ItemRequest[] = []
   const tellings: Parameters<ProcessJobContext['teller']['tell']>[0][] = []
@@ -116,10 +115,9 @@ export function chunkUnderTest(options: {
         return one
       },
       readBlob: async () => undefined,
-      storeChunk: async (result, _nowMs, tell) => {
-        done.push('store')
+      storeChunk: async (result, _nowMs, foreseen) => {
+        done.push(foreseen ? 'store and tell' : 'store')
         stored.push(result)
-        told.push(tell?.channel)
         return { state: 'settled-now', facts: options.takes?.find(isTaken)?.facts ?? facts, progress }
       },
       appendOutput: async (_job, piece) => {
@@ -182,7 +180,6 @@ export function chunkUnderTest(options: {
     computing,
     stored,
     /** The channel, where the store was asked to tell. */
-    told,
     tellings,
     /** Told while it was computed. */
     pieces,

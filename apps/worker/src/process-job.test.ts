@@ -1,25 +1,15 @@
 import { decodeResult, encodeError } from '@millrace/cache'
 import type { StoreOutcome } from '@millrace/jobs'
 import { describe, expect, it } from 'vitest'
-import {
-  chunkUnderTest,
-  computed,
-  facts,
-  items,
-  keyOf,
-  now,
-  taken,
-  telling,
-  vector,
-} from './chunk-under-test.js'
+import { chunkUnderTest, computed, facts, keyOf, now, taken, telling, vector } from './chunk-under-test.js'
 import { GivenBack } from './given-back.js'
 import type { ItemAnswer } from './items-in-flight.js'
 
 describe('a chunk', () => {
-  it('is stored, then told, and only then completed', async () => {
+  it('is stored and told, and only then completed', async () => {
     const { done, stored, run } = chunkUnderTest({})
     await run()
-    expect(done).toEqual(['store', 'tell', 'complete'])
+    expect(done).toEqual(['store and tell', 'complete'])
     // Two items of one batch: its time counts once.
     expect(stored[0]).toMatchObject({ failed: 0, predictUs: 8000, tokenizeUs: 2000, batchSize: 2 })
   })
@@ -169,7 +159,7 @@ describe('a chunk whose job passes its limit while it is computed', () => {
   it('is stored as usual where it was computed in time', async () => {
     const { done, run } = chunkUnderTest({ takes: [{ ...taken, settleByMs: now + 60_000 }] })
     await run()
-    expect(done).toEqual(['store', 'tell', 'complete'])
+    expect(done).toEqual(['store and tell', 'complete'])
   })
 })
 
@@ -177,7 +167,7 @@ describe('telling', () => {
   it('of a start is done once, before anything is computed, where a webhook asks for it', async () => {
     const { done, webhooks, run } = chunkUnderTest({ takes: [{ ...taken, facts: telling('job.started') }] })
     await run()
-    expect(done).toEqual(['job.started', 'store', 'tell', 'complete'])
+    expect(done).toEqual(['job.started', 'store and tell', 'complete'])
     expect(webhooks).toEqual([{ job: 'job', run: 0, event: 'job.started' }])
   })
 
@@ -229,7 +219,10 @@ describe('telling', () => {
   ])('the webhook of a $what that cannot be queued fails nothing', async ({ what, taking }) => {
     const { done, events, run } = chunkUnderTest({ takes: [taking], webhooksFail: true })
     await run()
-    expect(done).toEqual([what === 'limit' ? 'settle expired' : 'store', 'tell', 'complete'])
+    expect(done).toEqual([
+      ...(what === 'limit' ? ['settle expired', 'tell'] : ['store and tell']),
+      'complete',
+    ])
     expect(events.map(({ type }) => type)).toContain('tell-failed')
   })
 
@@ -243,20 +236,19 @@ describe('telling', () => {
     expect(done).toEqual(['complete'])
   })
 
-  it('is left to the store where the job had a forward pass to itself, and succeeded', async () => {
-    const one = { ...taken, facts: { ...facts, slots: [0], slotCount: 1 }, items: items.slice(0, 1) }
-    const alone = { ...computed(), batch: { size: 1, predictMs: 3 } }
-    const { done, told, run } = chunkUnderTest({ takes: [one], answers: [alone] })
+  it('is left to the store where the job has no other chunk, and succeeded', async () => {
+    const { done, tellings, run } = chunkUnderTest({})
     await run()
-    expect(done).toEqual(['store', 'complete'])
-    expect(told).toEqual(['mr:settled'])
+    expect(done).toEqual(['store and tell', 'complete'])
+    expect(tellings).toEqual([])
   })
 
-  it('is not left to the store where the pass was shared', async () => {
-    const { done, told, run } = chunkUnderTest({})
+  it('is not left to the store where the job has more', async () => {
+    const more = { ...taken, facts: { ...facts, slots: [0, 1, 2], slotCount: 3 } }
+    const { done, tellings, run } = chunkUnderTest({ takes: [more] })
     await run()
     expect(done).toEqual(['store', 'tell', 'complete'])
-    expect(told).toEqual([undefined])
+    expect(tellings).toHaveLength(1)
   })
 
   it('waits for the last chunk', async () => {

@@ -30,7 +30,7 @@ import type { ItemComputer } from './compute-items.js'
 import { GivenBack } from './given-back.js'
 import type { ItemAnswer, ItemRequest } from './items-in-flight.js'
 import { OutputTeller } from './output-teller.js'
-import { aloneMessage, type SettledHere, type SettledTeller } from './tell-settled.js'
+import { foresee, type SettledHere, type SettledTeller } from './tell-settled.js'
 import { type TellWebhookContext, tellWebhook } from './tell-webhook.js'
 
 export interface ProcessJobContext extends TellWebhookContext {
@@ -190,15 +190,15 @@ async function storeAndTell(
   const { jobId, chunk, failed, results } = result
   const { requestId } = taken.facts
   const atMs = context.now()
-  const alone = aloneMessage(result, attempt, taken, atMs)
-  const store = () => context.store.storeChunk(result, atMs, alone)
+  const foreseen = foresee(result, attempt, taken, atMs)
+  const store = () => context.store.storeChunk(result, atMs, foreseen)
   const outcome = await (ahead ? onceRecorded(store) : store())
   context.emit({ type: 'chunk-stored', model: context.alias, jobId, chunk, requestId, failed })
   // What is not in now, another delivery of the chunk has stored and counted, or nobody wants any more.
   if (outcome.state === 'more' || outcome.state === 'settled-now') context.onStored(share, results.size)
   if (outcome.state !== 'settled-now') return
   const { facts, progress } = outcome
-  const told = alone !== undefined && progress.status === 'succeeded'
+  const told = foreseen !== undefined && progress.status === 'succeeded'
   await tell({ facts, progress, results }, told, context)
 }
 

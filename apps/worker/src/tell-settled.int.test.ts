@@ -11,7 +11,7 @@ import { eventually, queueRedis, type RedisServer } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { chunkResult } from './chunk-result.js'
 import type { ItemAnswer } from './items-in-flight.js'
-import { aloneMessage, SettledTeller } from './tell-settled.js'
+import { foresee, SettledTeller } from './tell-settled.js'
 
 let redis: RedisServer
 let store: JobStore
@@ -77,15 +77,14 @@ async function computed(job: NewJob, answers: ItemAnswer[], attempt = 1) {
   return { taken, result }
 }
 
-describe('a job whose only chunk had a forward pass to itself', () => {
+describe('a job whose only chunk is stored', () => {
   it.each([
     { id: 'limited', lifeLimitMs: 120_000, attempt: 1 },
     { id: 'unlimited', lifeLimitMs: null, attempt: 2 },
   ])('is told by the store in the words of the teller ($id)', async ({ id, lifeLimitMs, attempt }) => {
     const { taken, result } = await computed(newJob(id, { lifeLimitMs }), [answer], attempt)
-    const alone = aloneMessage(result, attempt, taken, now)
     const byStore = channel.waitFor(id, 5000)
-    const outcome = await store.storeChunk(result, now, alone)
+    const outcome = await store.storeChunk(result, now, foresee(result, attempt, taken, now))
     if (outcome.state !== 'settled-now') throw new Error(`the chunk was ${outcome.state}`)
     const told: SettledJob | undefined = await byStore
     const byTeller = channel.waitFor(id, 5000)
@@ -96,21 +95,21 @@ describe('a job whose only chunk had a forward pass to itself', () => {
     })
     expect(told).toEqual(await byTeller)
     expect(told?.outputs?.get(0)).toEqual(vector)
+    // What was foreseen is what the record says.
+    expect(await store.read(id)).toMatchObject({ ...outcome.facts, ...outcome.progress })
   })
 })
 
 describe('any other job is told by the teller:', () => {
   const lone = async (id: string) => computed(newJob(id), [answer])
   it.each<{ what: string; change: Partial<ChunkResult> }>([
-    { what: 'one whose pass was shared', change: { batchSize: 2 } },
-    { what: 'one that was known to the cache', change: { batchSize: 0, hits: 1 } },
     { what: 'one that failed', change: { failed: 1 } },
     { what: 'one that is tried again, whose limits are newer', change: { run: 1 } },
     { what: 'one with other parts', change: { results: new Map() } },
     { what: 'one too large for a message', change: { results: new Map([[0, Buffer.alloc(8193)]]) } },
   ])('$what', async ({ what, change }) => {
     const { taken, result } = await lone(what)
-    expect(aloneMessage(result, 1, taken, now)).toBeDefined()
-    expect(aloneMessage({ ...result, ...change }, 1, taken, now)).toBeUndefined()
+    expect(foresee(result, 1, taken, now)).toBeDefined()
+    expect(foresee({ ...result, ...change }, 1, taken, now)).toBeUndefined()
   })
 })

@@ -1,11 +1,11 @@
 /**
- * Tells every gateway which jobs are settled: one message for all that settle in one turn of the event loop, or, where
- * nothing is gained by that, one that the store publishes itself.
+ * Tells every gateway which jobs are settled. What a job comes to with its only chunk is known before it is stored, and the
+ * store tells it as it settles it; of all others one message tells that settle in one turn of the event loop.
  */
 import {
   type ChunkResult,
   encodeSettled,
-  freshProgress,
+  type Foreseen,
   inlineLimitBytes,
   type JobFacts,
   type JobProgress,
@@ -65,31 +65,36 @@ export class SettledTeller {
 }
 
 /**
- * What the store itself is to tell, one round trip earlier, of a job whose only chunk had a forward pass to itself: the
- * fleet is idle enough then that nothing is gained by telling of many jobs at once. Says what the teller would have said.
+ * How a job is settled whose only chunk this is: the store tells it itself, one round trip earlier, and need not answer with
+ * the record. Says what the teller would have said.
  * @returns undefined for any other job, whose settling the teller tells
  */
-export function aloneMessage(
+export function foresee(
   { hits, joined, tokenizeUs, predictUs, batchSize, results, failed, run }: ChunkResult,
   attempt: number,
   { facts, startedAtMs }: Pick<Extract<TakenChunk, { state: 'taken' }>, 'facts' | 'startedAtMs'>,
   nowMs: number,
-): { channel: string; message: Buffer } | undefined {
+): Foreseen | undefined {
   // Of a later run the facts do not tell the limits.
-  if (batchSize !== 1 || failed > 0 || run > 0 || !isWhole(facts, results)) return undefined
+  if (failed > 0 || run > 0 || !isWhole(facts, results)) return undefined
   const progress: JobProgress = {
-    ...freshProgress(1, limitsFrom(facts, facts.createdAtMs)),
     status: 'succeeded',
+    run,
+    ...limitsFrom(facts, facts.createdAtMs),
     startedAtMs,
     completedAtMs: nowMs,
     attempts: attempt,
+    chunks: 1,
     chunksDone: 1,
-    ...{ hits, joined, tokenizeUs, predictUs, batchSize },
+    hits,
+    joined,
+    tokenizeUs,
+    predictUs,
+    batchSize,
+    error: null,
   }
-  return {
-    channel: settledChannel,
-    message: encodeSettled([{ jobId: facts.id, progress, outputs: results }]),
-  }
+  const message = encodeSettled([{ jobId: facts.id, progress, outputs: results }])
+  return { channel: settledChannel, message, facts, progress }
 }
 
 /** Whether these are all results of the job, and small enough to travel in a message. */

@@ -25,6 +25,7 @@ export {
   type ChunkRef,
   type ChunkResult,
   eventsAtOnce,
+  type Foreseen,
   JobStore,
   type JobStoreOptions,
   type OutputPiece,

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { watchEvents } from './event-watch.js'
 import { JobStore } from './job-store.js'
 import { expired, failure, inChunks, newJob, now, result, stored, ttlMs, vector } from './job-under-test.js'
-import { keysOf, type NewJob } from './record.js'
+import { freshProgress, keysOf, type NewJob } from './record.js'
 import { Subscriber } from './subscriber.js'
 
 let redis: RedisServer
@@ -272,7 +272,9 @@ describe('what a worker has told as it stores', () => {
     }
     return { all }
   }
-  const tell = (text: string) => ({ channel, message: Buffer.from(text, 'latin1') })
+  const { known: _known, chunks: _chunks, ...facts } = newJob()
+  const progress = { ...freshProgress(1, { startByMs: now, settleByMs: null }), status: 'succeeded' as const }
+  const tell = (text: string) => ({ channel, message: Buffer.from(text, 'latin1'), facts, progress })
 
   it('is told exactly when that call settles the job as succeeded, byte for byte', async () => {
     const { all } = await hearing()
@@ -280,7 +282,8 @@ describe('what a worker has told as it stores', () => {
     const bytes = '\0\r\n\xff\x80'
     const last = result(id, 1, [[1, vector(1)]])
     await store.storeChunk(result(id, 0, [[0, vector(0)]]), now, tell('first'))
-    await store.storeChunk(last, now, tell(bytes))
+    // Who foresaw it knows the record already.
+    expect(await store.storeChunk(last, now, tell(bytes))).toEqual({ state: 'settled-now', facts, progress })
     await store.storeChunk(last, now, tell('again'))
     expect(await all()).toEqual([bytes])
   })

@@ -77,6 +77,14 @@ export interface ChunkResult extends ChunkRef {
   batchSize: number
 }
 
+/** How a chunk settles its job if it does so as succeeded, and how that is told. */
+export interface Foreseen {
+  channel: string
+  message: Buffer
+  facts: JobFacts
+  progress: JobProgress
+}
+
 /** What became of the job when a chunk was stored or a status was given. */
 export type StoreOutcome =
   | { state: 'gone' | 'retried' | 'settled' | 'stored' | 'more' }
@@ -248,13 +256,9 @@ export class JobStore {
 
   /**
    * Stores the outputs of a chunk; all calls of one turn travel together. Repeating a call changes nothing.
-   * @param tell published in the same step where this call settles the job as succeeded
+   * @param foreseen published in the same step, and answered, where this call settles the job as succeeded
    */
-  async storeChunk(
-    result: ChunkResult,
-    nowMs: number,
-    tell?: { channel: string; message: Buffer },
-  ): Promise<StoreOutcome> {
+  async storeChunk(result: ChunkResult, nowMs: number, foreseen?: Foreseen): Promise<StoreOutcome> {
     const outcome = await reach(() =>
       this.#redis.mrStoreChunk(
         ...everyKey(result.jobId),
@@ -269,11 +273,14 @@ export class JobStore {
         Math.round(result.tokenizeUs),
         Math.round(result.predictUs),
         result.batchSize,
-        tell?.channel ?? '',
-        tell?.message ?? '',
+        foreseen?.channel ?? '',
+        foreseen?.message ?? '',
         ...[...result.results].flat(),
       ),
     )
+    if (foreseen && outcome[0] === 'told') {
+      return { state: 'settled-now', facts: foreseen.facts, progress: foreseen.progress }
+    }
     return outcomeOf(outcome)
   }
 

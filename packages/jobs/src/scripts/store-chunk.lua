@@ -3,33 +3,34 @@
 -- ARGV[1] now in ms   ARGV[2] chunk   ARGV[3] run   ARGV[4] life after settling in ms   ARGV[5] the same of the record
 -- ARGV[6] slots that failed   ARGV[7] hits found at the worker   ARGV[8] joined   ARGV[9] tokenize in us
 -- ARGV[10] predict in us   ARGV[11] batch size
--- ARGV[12] channel and ARGV[13] message to publish where this call settles the job as succeeded; '' for none
+-- ARGV[12] channel and ARGV[13] message to publish where this call settles the job as succeeded; '' for none: who says what is
+-- then to be told knows the record already
 -- then slot and bytes per result.
 -- Answers { outcome, record as a flat list of fields and values }; outcome is 'gone', 'retried' (the job has had a later
--- run), 'settled' (was terminal before), 'stored' (this chunk was in before), 'more' (chunks are missing), 'succeeded'
--- or 'failed' (settled by this call).
-local record = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'facts', 'run')
+-- run), 'settled' (was terminal before), 'stored' (this chunk was in before), 'more' (chunks are missing), 'told' (settled by
+-- this call, which published the message), 'succeeded' or 'failed' (settled by this call). Only the last two bring the record.
+local stored = 'chunk:' .. ARGV[2]
+local record = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'run', stored)
 local status, chunks = record[1], tonumber(record[2])
-if not record[3] then
+if not status then
   return { 'gone' }
 end
-if ARGV[3] ~= (record[4] or '0') then
+if ARGV[3] ~= (record[3] or '0') then
   return { 'retried' }
 end
 if status ~= 'queued' and status ~= 'processing' then
   return { 'settled' }
 end
-if redis.call('HSETNX', KEYS[1], 'chunk:' .. ARGV[2], 1) == 0 then
+if record[4] then
   return { 'stored' }
 end
-for at = 14, #ARGV, 2 do
-  redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
-end
+redis.call('HSET', KEYS[3], unpack(ARGV, 14))
 local failed, done = tonumber(ARGV[6]), 1
 if chunks == 1 then
-  redis.call('HSET', KEYS[1], 'hits', ARGV[7], 'joined', ARGV[8], 'tokenizeUs', ARGV[9], 'predictUs', ARGV[10],
+  redis.call('HSET', KEYS[1], stored, 1, 'hits', ARGV[7], 'joined', ARGV[8], 'tokenizeUs', ARGV[9], 'predictUs', ARGV[10],
     'batchSize', ARGV[11], 'failed', failed, 'chunksDone', 1)
 else
+  redis.call('HSET', KEYS[1], stored, 1)
   redis.call('HINCRBY', KEYS[1], 'hits', ARGV[7])
   redis.call('HINCRBY', KEYS[1], 'joined', ARGV[8])
   redis.call('HINCRBY', KEYS[1], 'tokenizeUs', ARGV[9])
@@ -51,7 +52,7 @@ if done < chunks then
   return { 'more' }
 end
 local outcome = 'succeeded'
-if failed == redis.call('HLEN', KEYS[3]) then
+if failed > 0 and failed == redis.call('HLEN', KEYS[3]) then
   outcome = 'failed'
 end
 redis.call('HSET', KEYS[1], 'status', outcome, 'completed', ARGV[1])
@@ -68,5 +69,6 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PUBLISH', KEYS[4], '')
 if outcome == 'succeeded' and ARGV[12] ~= '' then
   redis.call('PUBLISH', ARGV[12], ARGV[13])
+  return { 'told' }
 end
 return { outcome, redis.call('HGETALL', KEYS[1]) }

@@ -24,16 +24,17 @@ local now = tonumber(ARGV[1])
 if (status == 'queued' and now > tonumber(record[7])) or (record[8] and now > tonumber(record[8])) then
   return { 'late', facts }
 end
-local first = 0
+local first, attempts = 0, tonumber(record[5] or 0)
 if status == 'queued' then
   first = 1
   started = ARGV[1]
-  redis.call('HSET', KEYS[1], 'status', 'processing', 'started', started)
+  attempts = tonumber(ARGV[3])
+  redis.call('HSET', KEYS[1], 'status', 'processing', 'started', started, 'attempts', attempts)
   redis.call('XADD', KEYS[3], '*', 'type', 'started', 'at', started)
   redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[1]))
   redis.call('PUBLISH', KEYS[3], '')
 end
-if tonumber(ARGV[3]) > tonumber(record[5] or 0) then
+if tonumber(ARGV[3]) > attempts then
   redis.call('HSET', KEYS[1], 'attempts', ARGV[3])
 end
 -- Work that takes longer than its job was to live keeps what it needs.
