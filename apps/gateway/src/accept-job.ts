@@ -56,13 +56,16 @@ export async function acceptJob(job: NewJob, context: SubmitContext, asked = fal
   const creating = store.create(job, asked)
   // Of two requests with one id the later may have other chunks: it queues and lists nothing.
   if (job.requestDigest !== null && !(await creating)) return false
-  const sent = [creating, list.add(job, now())] as const
   const count = job.chunks.length
+  const company = asked || count !== 1 ? undefined : companyOf(job, fleet)
+  // A chunk in company is queued at the end of this turn, behind this; any other one at once.
+  const listed = company ? list.addTogether(job, now()) : list.add(job, now())
+  const sent = [creating, listed] as const
   const chunks = Array.from({ length: count }, (_, chunk) => chunk)
   const queued =
     count > 0
       ? queues.add(job.model, { jobId: job.id, run: 0, chunks }, job.priority, {
-          company: companyOf(job, fleet),
+          company,
           delayMs: asked ? aheadMs : 0,
         })
       : undefined

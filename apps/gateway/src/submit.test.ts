@@ -84,6 +84,9 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
       async add() {
         done.push('list')
       },
+      async addTogether() {
+        done.push('list together')
+      },
     },
     watch: {
       async at() {
@@ -231,14 +234,14 @@ describe('order of the steps', () => {
   test('whoever waits listens first; then comes the record, and then the queue', async () => {
     const { context, done } = fleet(new Set())
     await submit(requestOf(['a']), context, async () => done.push('listen'))
-    expect(done).toEqual(['listen', 'create', 'list', 'add'])
+    expect(done).toEqual(['listen', 'create', 'list together', 'add'])
   })
 
   test('a job that could not be queued is settled as failed and the fault is told', async () => {
     const fault = new MillraceError('queue_unavailable', 'away')
     const { context, done } = fleet(new Set(), { queues: { add: () => Promise.reject(fault) } })
     await expect(submit(requestOf(['a']), context)).rejects.toBe(fault)
-    expect(done).toEqual(['create', 'list', 'settle failed'])
+    expect(done).toEqual(['create', 'list together', 'settle failed'])
   })
 
   test('a refused job leaves nothing behind', async () => {
@@ -290,7 +293,7 @@ describe('a job with a limit or a webhook is looked at from outside', () => {
   ])('from before its record is written: %s', async (_name, more) => {
     const { context, done } = fleet(new Set())
     await submit(requestOf(['a'], more), context)
-    expect(done).toEqual(['watch', 'create', 'list', 'add'])
+    expect(done).toEqual(['watch', 'create', 'list together', 'add'])
   })
 
   test('at its first limit', async () => {

@@ -82,7 +82,7 @@ export interface SubmitContext {
   cache: Pick<ResultCache, 'getMany' | 'getOrAsk'>
   store: Pick<JobStore, 'create' | 'read' | 'rememberKnown' | 'settle'>
   queues: Pick<ChunkQueues, 'add'>
-  list: Pick<JobList, 'add'>
+  list: Pick<JobList, 'add' | 'addTogether'>
   watch: Pick<JobWatch, 'at'>
   webhooks: Pick<WebhookQueue, 'add'>
   fleet: Pick<FleetView, 'model' | 'factsOf' | 'queued' | 'memory' | 'refresh'>

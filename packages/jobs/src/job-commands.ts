@@ -13,7 +13,7 @@ declare module 'ioredis' {
     mrAppendOutput(record: string, events: string, ...args: Bytes[]): Result<number, Context>
     mrSettleJob(...keysAndArgs: Bytes[]): Result<ScriptOutcome, Context>
     mrRetryJob(...keysAndArgs: Bytes[]): Result<[string, string[]?, ...number[]], Context>
-    mrIndexJob(...keysAndArgs: Bytes[]): Result<number, Context>
+    mrIndexJobs(...keysAndArgs: Bytes[]): Result<number, Context>
     mrTakeWatched(watched: string, ...args: Bytes[]): Result<string[], Context>
     mrForgetWatched(watched: string, ...args: Bytes[]): Result<number, Context>
     mrRememberKnown(second: string, ...args: Bytes[]): Result<number, Context>
@@ -35,7 +35,7 @@ export function defineJobCommands(redis: Redis): void {
   redis.defineCommand('mrAppendOutput', { numberOfKeys: 2, lua: script('append-output') })
   redis.defineCommand('mrSettleJob', { numberOfKeys: 5, lua: script('settle-job') })
   redis.defineCommand('mrRetryJob', { numberOfKeys: 5, lua: script('retry-job') })
-  redis.defineCommand('mrIndexJob', { numberOfKeys: 2, lua: script('index-job') })
+  redis.defineCommand('mrIndexJobs', { numberOfKeys: 2, lua: script('index-jobs') })
   redis.defineCommand('mrTakeWatched', { numberOfKeys: 1, lua: script('take-watched') })
   redis.defineCommand('mrForgetWatched', { numberOfKeys: 1, lua: script('forget-watched') })
   redis.defineCommand('mrRememberKnown', { numberOfKeys: 1, lua: script('remember-known') })

@@ -1,4 +1,4 @@
-import { queueRedis, type RedisServer } from '@millrace/testkit'
+import { eventually, queueRedis, type RedisServer } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isCursor, JobList, type ListQuery } from './job-list.js'
 import { JobStore } from './job-store.js'
@@ -75,6 +75,29 @@ describe('a list of jobs', () => {
     await list.add(job, now)
     await list.add(job, now + 5)
     expect(await ids({ tenant, limit: 10 })).toEqual({ ids: [job.id], next: null })
+  })
+
+  it('is told once of all that a turn adds, of whichever tenant, and before what is sent at its end', async () => {
+    const tenants = [newTenant(), newTenant()]
+    const jobs = tenants.flatMap((tenant) => [newJob({ tenant }), newJob({ tenant })])
+    const calls: string[] = []
+    const watched = await redis.client().monitor()
+    watched.on('monitor', (_time: string, [command = '', ...args]: string[]) => {
+      const of = tenants.find((tenant) => args.includes(`mr:{jobs:${tenant}}:age`))
+      if (command === 'evalsha' && of) calls.push(`index ${of}`)
+      if (command === 'echo') calls.push(args[0] ?? '')
+    })
+    await Promise.all(jobs.map((job) => store.create(job)))
+    const added = jobs.map((job) => list.addTogether(job, now))
+    process.nextTick(() => void store.connection.echo('behind'))
+    await Promise.all(added)
+    await eventually(() => calls.includes('behind'))
+    watched.disconnect()
+    expect(calls).toEqual([`index ${tenants[0]}`, `index ${tenants[1]}`, 'behind'])
+    for (const [i, tenant] of tenants.entries()) {
+      const own = jobs.slice(2 * i, 2 * i + 2).map(({ id }) => id)
+      expect((await ids({ tenant, limit: 10 })).ids.toSorted()).toEqual(own.toSorted())
+    }
   })
 
   it('shows nobody another tenant’s jobs', async () => {

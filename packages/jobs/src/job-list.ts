@@ -24,6 +24,14 @@ export interface ListPage {
   next: string | null
 }
 
+/** What one turn of the event loop adds, by tenant. */
+interface Turn {
+  readonly jobs: Map<string, JobFacts[]>
+  /** Filled when it has ended. */
+  readonly indexed: Map<string, Promise<void>>
+  readonly ended: Promise<void>
+}
+
 /** A page that looks for a rare status ends here all the same, perhaps short, and its cursor goes on. */
 const maxLookedAt = 1000
 const cursorForm = /^[0-9a-f]{12}:[0-9a-f-]{36}$/
@@ -31,6 +39,7 @@ const cursorForm = /^[0-9a-f]{12}:[0-9a-f-]{36}$/
 export class JobList {
   readonly #store: JobStore
   readonly #redis: Redis
+  #turn: Turn | undefined
 
   constructor(store: JobStore) {
     this.#store = store
@@ -38,10 +47,39 @@ export class JobList {
   }
 
   /** Adding a job again changes nothing. @throws MillraceError queue_unavailable, queue_memory */
-  async add(job: JobFacts, nowMs: number): Promise<void> {
-    const { byAge, byEnd } = keysOf(job.tenant)
-    const end = nowMs + recordLifeMs(unsettledLifeMs(job))
-    await reach(() => this.#redis.mrIndexJob(byAge, byEnd, memberOf(job), end, nowMs))
+  add(job: JobFacts, nowMs: number): Promise<void> {
+    return this.#index(job.tenant, [job], nowMs)
+  }
+
+  /** The same, at the end of this turn and together with all who do so in it. @throws as add */
+  async addTogether(job: JobFacts, nowMs: number): Promise<void> {
+    this.#turn ??= this.#openTurn(nowMs)
+    const turn = this.#turn
+    const jobs = turn.jobs.get(job.tenant)
+    if (jobs) jobs.push(job)
+    else turn.jobs.set(job.tenant, [job])
+    await turn.ended
+    await turn.indexed.get(job.tenant)
+  }
+
+  #openTurn(nowMs: number): Turn {
+    const jobs: Turn['jobs'] = new Map()
+    const indexed: Turn['indexed'] = new Map()
+    const ended = new Promise<void>((resolve) => {
+      // After the promises of this turn, which may bring more.
+      process.nextTick(() => {
+        this.#turn = undefined
+        for (const [tenant, of] of jobs) indexed.set(tenant, this.#index(tenant, of, nowMs))
+        resolve()
+      })
+    })
+    return { jobs, indexed, ended }
+  }
+
+  async #index(tenant: string, jobs: readonly JobFacts[], nowMs: number): Promise<void> {
+    const { byAge, byEnd } = keysOf(tenant)
+    const members = jobs.flatMap((job) => [nowMs + recordLifeMs(unsettledLifeMs(job)), memberOf(job)])
+    await reach(() => this.#redis.mrIndexJobs(byAge, byEnd, nowMs, ...members))
   }
 
   /** @throws MillraceError queue_unavailable */
