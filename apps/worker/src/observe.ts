@@ -63,8 +63,11 @@ function log(logger: Logger, event: WorkerEvent): void {
     const { says, ...fields } = event
     logger.info(fields, `${event.model}: ${says}`)
   } else {
+    const level = levelOf(event)
+    // Most are of every chunk, and nobody reads them.
+    if (!logger.isLevelEnabled(level)) return
     const { type, ...fields } = event
-    logger[levelOf(event)](fields, type)
+    logger[level](fields, type)
   }
 }
 
