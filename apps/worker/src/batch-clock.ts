@@ -3,9 +3,12 @@
  * end. What is cut earlier than that leaves without those who come in the meantime. Pure: the clock is passed in.
  */
 
-/** A batch must be there when the one before it ends; its way there takes about this long on a busy machine. */
-const leadMs = 5
-/** Of a slower pass so much is believed; a faster one is believed at once: a batch that is cut early costs less than a gap. */
+/** A batch must be there when the one before it ends; its way to the model process takes about this long. */
+const batchLeadMs = 2
+/**
+ * Of a slower pass so much is believed; a faster one is believed at once: a batch that is cut early costs less than a gap. Of a
+ * small pass less, by its area: what it costs beside its tokens makes it slow, not the model.
+ */
 const slowerShare = 0.1
 
 /** A batch that is out. */
@@ -21,6 +24,8 @@ export class BatchClock {
   /** Oldest first: the first ones run, one per process, the others are ready. */
   readonly #out: BatchOut[] = []
   #msPerToken: number | undefined
+  /** Area of the largest pass so far. */
+  #largest = 0
 
   /** @param now milliseconds, never set back */
   constructor(processes: number, now: () => number) {
@@ -43,19 +48,25 @@ export class BatchClock {
     if (predictMs === undefined) return
     const found = predictMs / out.area
     const known = this.#msPerToken
-    this.#msPerToken = known === undefined || found < known ? found : known + (found - known) * slowerShare
+    this.#largest = Math.max(this.#largest, out.area)
+    const share = known !== undefined && found > known ? (slowerShare * out.area) / this.#largest : 1
+    this.#msPerToken = (known ?? 0) + (found - (known ?? 0)) * share
   }
 
-  /** Milliseconds until a batch should leave; 0: now, also as long as nothing is known of the model's speed. */
-  waitMs(): number {
-    const ready = this.#out.length - this.#processes
+  /**
+   * Milliseconds until a batch should leave; 0: now, also as long as nothing is known of the model's speed.
+   * @param leadMs how long before a model process is free
+   */
+  waitMs(leadMs = batchLeadMs): number {
     const speed = this.#msPerToken
-    if (ready < 0 || speed === undefined) return 0
-    const ends = this.#out.flatMap(({ startedMs, area }) =>
-      startedMs === undefined ? [] : startedMs + area * speed,
-    )
-    const needed = ends.sort((a, b) => a - b)[ready] ?? 0
-    return Math.max(0, needed - leadMs - this.#now())
+    if (this.#out.length < this.#processes || speed === undefined) return 0
+    const free: number[] = []
+    for (const { startedMs, area } of this.#out) {
+      // One that is ready goes to the process that is free first.
+      const beginsMs = startedMs ?? free.sort((a, b) => a - b).shift() ?? this.#now()
+      free.push(beginsMs + area * speed)
+    }
+    return Math.max(0, Math.min(...free) - leadMs - this.#now())
   }
 
   #startReady(): void {

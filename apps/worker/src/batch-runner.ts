@@ -30,6 +30,7 @@ export class BatchRunner {
   readonly #growing = new Set<BatchGrowth>()
   readonly #clock: BatchClock
   #batchesOut = 0
+  #pumping = false
   #later: NodeJS.Timeout | undefined
 
   constructor(options: BatchRunnerOptions) {
@@ -40,6 +41,12 @@ export class BatchRunner {
   /** Real tokens that wait here for a model process. */
   get waitingTokens(): number {
     return this.#options.batcher.tokens
+  }
+
+  /** Milliseconds until a batch beyond those that are out is needed, less a lead; 0: now. */
+  neededInMs(leadMs: number): number {
+    // How long a text grows, nobody knows.
+    return this.#options.model.follow ? 0 : this.#clock.waitMs(leadMs)
   }
 
   /** Hands an item to the batcher; one that the model cannot take is answered at once. */
@@ -55,15 +62,25 @@ export class BatchRunner {
     }
   }
 
-  /** Gives the model what it needs now; what it needs later is cut later, with those who come until then. */
+  /** Gives the model what it needs, at the end of this turn: chunks that came together are seen one after the other. */
   pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    process.nextTick(() => {
+      this.#pumping = false
+      this.#cut()
+    })
+  }
+
+  /** What the model needs now; what it needs later is cut later, with those who come until then. */
+  #cut(): void {
     const { model, batcher } = this.#options
     clearTimeout(this.#later)
     while (this.#batchesOut < model.slots && batcher.size > 0) {
       // How long a text grows, nobody knows.
       const waitMs = model.follow ? 0 : this.#clock.waitMs()
       if (waitMs > 0) {
-        this.#later = setTimeout(() => this.pump(), waitMs)
+        this.#later = setTimeout(() => this.#cut(), waitMs)
         return
       }
       const batch = batcher.take()

@@ -52,6 +52,7 @@ describe('a text that is written', () => {
   it('of which time left a part only, or which was drawn for one, is answered and not cached', async () => {
     const { job, batches, settled, released, ran } = underTest()
     const one = job('ab')
+    await ran(1)
     const drawn = job({ ...request('cd'), unshared: true })
     await ran(2)
     batches[0]?.answer(outcomeOf(9, 'th'))

@@ -56,6 +56,11 @@ export class ItemComputer {
     return this.#batches.waitingTokens
   }
 
+  /** Milliseconds until a batch beyond those that are out is needed, less a lead; 0: now. */
+  neededInMs(leadMs: number): number {
+    return this.#batches.neededInMs(leadMs)
+  }
+
   /**
    * One promise per request, in order. A promise rejects only with GivenBack, with the signal's reason, or when the model is
    * lost.

@@ -4,7 +4,13 @@ import { type Batcher, type BatcherLimits, MicroBatcher } from '@millrace/batchi
 import type { ResultCache } from '@millrace/cache'
 import type { Config, ModelConfig } from '@millrace/config'
 import type { ModelFacts, Serving } from '@millrace/contracts'
-import { type ChunkAhead, ChunkConsumer, type JobStore, type WebhookQueue } from '@millrace/jobs'
+import {
+  type ChunkAhead,
+  ChunkConsumer,
+  type ChunkDelivery,
+  type JobStore,
+  type WebhookQueue,
+} from '@millrace/jobs'
 import { costOf, type LoadedModel, loadModel, threadsFor } from '@millrace/model'
 import { batchPolicy } from './batch-policy.js'
 import type { ChunksInHand } from './chunks-in-hand.js'
@@ -52,8 +58,13 @@ export interface ServeModelOptions {
 
 export type NewBatcher = <T>(limits: BatcherLimits, now: () => number) => Batcher<T>
 
-/** Chunks whose items are not in the batcher yet; more would be fetched blindly. */
-const maxBlindChunks = 2
+/** BullMQ jobs whose items are not in the batcher yet: more would be fetched blindly. */
+const maxBlindJobs = 2
+/**
+ * So long before a batch is needed its chunks are fetched: about what the way through queue, record and cache takes on a busy
+ * machine. Until then they stay where an idle worker finds them, and more of them come together.
+ */
+const fetchLeadMs = 8
 /** Their locks have to be kept alive. Jobs of one text have to fill a batch that runs, one that is ready and one that waits. */
 const chunksInHand = (maxItems: number) => Math.max(256, 4 * maxItems)
 /** Another worker's text is waited for this long before we write it ourselves. */
@@ -89,7 +100,8 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     onModelLost: options.onModelLost,
   })
   const done = { chunks: 0, items: 0 }
-  let blindChunks = 0
+  /** Fetched, and not seen in the batcher yet. */
+  const blind = new Set<ChunkDelivery>()
   const consumer = new ChunkConsumer({
     url: config.QUEUE_REDIS_URL,
     model: alias,
@@ -100,15 +112,16 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     on: emit,
     // Enough for the next batch, and no more: what lies here, an idle worker elsewhere cannot take.
     hasRoom: () =>
-      blindChunks < maxBlindChunks &&
+      jobsOf(blind) < maxBlindJobs &&
       computer.waitingTokens < limits.maxArea &&
       consumer.chunksInHand < chunksInHand(limits.maxItems),
+    neededInMs: () => computer.neededInMs(fetchLeadMs),
+    // A small batch costs nearly as much as a larger one: then the first chunk that comes may still join it.
+    isSupplied: () => blind.size > 0 || computer.waitingTokens >= limits.maxArea / 2,
     handle: async (delivery) => {
-      blindChunks += 1
-      let blind = true
+      blind.add(delivery)
       const seen = () => {
-        if (blind) blindChunks -= 1
-        blind = false
+        blind.delete(delivery)
         consumer.roomChanged()
       }
       await processJob(delivery, {
@@ -158,6 +171,13 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
       return closing
     },
   }
+}
+
+/** How many BullMQ jobs brought them. */
+function jobsOf(deliveries: Iterable<ChunkDelivery>): number {
+  let jobs = 0
+  for (const { share } of deliveries) jobs += share
+  return jobs
 }
 
 /** The same model; what its batches take is noted. */

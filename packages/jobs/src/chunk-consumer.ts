@@ -1,8 +1,9 @@
 /**
- * The consuming side of BullMQ: fetches one chunk at a time while the worker has room, keeps the locks of all chunks in
- * hand alive, and hands each to `handle`. We fetch by hand, not through BullMQ's own loop, for three reasons: how many
- * chunks to hold is a matter of their tokens, not of a count; our own clock on the last fetch proves that we consume; and
- * BullMQ takes the most urgent chunk without end, where we let the oldest one pass now and then.
+ * The consuming side of BullMQ: fetches one chunk at a time while the worker has room and need, keeps the locks of all chunks in
+ * hand alive, and hands each to `handle`. We fetch by hand, not through BullMQ's own loop, for four reasons: how many
+ * chunks to hold is a matter of their tokens, not of a count; what a busy worker needs only later, an idle one may have now;
+ * our own clock on a fetch proves that we consume; and BullMQ takes the most urgent chunk without end, where we let the
+ * oldest one pass now and then.
  */
 import { openRedis, type RedisEvent } from '@millrace/redis'
 import { Job, Worker } from 'bullmq'
@@ -53,6 +54,10 @@ export interface ChunkConsumerOptions {
   lockMs: number
   stalledCheckMs: number
   hasRoom: () => boolean
+  /** Milliseconds until more chunks are of use, to be asked again when `roomChanged`. Absent: they are now. */
+  neededInMs?: () => number
+  /** Whether there is enough to do by then: the queue is looked at all the same, and not waited at. Absent: there is not. */
+  isSupplied?: () => boolean
   /** Must not throw; resolves when the delivery has ended. */
   handle: (delivery: ChunkDelivery) => Promise<void>
   now: () => number
@@ -62,6 +67,8 @@ export interface ChunkConsumerOptions {
 /** A worker that dies takes its chunks along once; more often, and the chunk itself is to blame. */
 const maxStalledCount = 5
 const blockS = 2
+/** Whatever is missed, the queue is looked at again after this long. */
+const longestRestMs = 10_000
 /** Every so many fetches of a worker, the chunk that has waited longest is next, whatever its priority. */
 export const oldestFetchedEvery = 8
 const retryDelayMs = 500
@@ -77,11 +84,10 @@ export class ChunkConsumer {
   #stopped = false
   #wake: (() => void) | undefined
   #fetches = 0
-  #lastFetchMs: number
+  #unansweredSinceMs: number | undefined
 
   constructor(options: ChunkConsumerOptions) {
     this.#options = options
-    this.#lastFetchMs = options.now()
     this.#redis = openRedis({ url: options.url, role: 'queue', failFast: false, on: options.on })
     defineJobCommands(this.#redis)
     this.#worker = new Worker<ChunkData>(queueName, null, {
@@ -100,15 +106,14 @@ export class ChunkConsumer {
 
   start(): void {
     if (this.#fetching || this.#stopped) return
-    this.#lastFetchMs = this.#options.now()
     this.#fetching = this.#fetchLoop()
     this.#worker.startStalledCheckTimer().catch((error: Error) => this.#complain(error))
     this.#renewal = setInterval(() => this.#renewLocks(), this.#options.lockMs / 3)
   }
 
-  /** Milliseconds since Redis last answered a fetch; 0 while there is no room to fetch into. */
+  /** How long a fetch has had no answer, in milliseconds; 0 while nothing is asked for. */
   get silentMs(): number {
-    return this.#options.hasRoom() ? this.#options.now() - this.#lastFetchMs : 0
+    return this.#unansweredSinceMs === undefined ? 0 : this.#options.now() - this.#unansweredSinceMs
   }
 
   /** Whether the connection stands: silence while Redis is away is not the consumer's fault. */
@@ -174,17 +179,21 @@ export class ChunkConsumer {
   }
 
   async #fetchLoop(): Promise<void> {
+    let foundNothing = false
     while (!this.#stopped) {
-      if (!this.#options.hasRoom()) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-        this.#lastFetchMs = this.#options.now()
+      const waitMs = this.#options.hasRoom() ? (this.#options.neededInMs?.() ?? 0) : longestRestMs
+      const supplied = waitMs === 0 && foundNothing && this.#options.isSupplied?.()
+      if (waitMs > 0 || supplied) {
+        const isOver = await this.#rest(supplied ? longestRestMs : waitMs)
+        // What was found by one look holds until the next batch.
+        if (!supplied || isOver) foundNothing = false
         continue
       }
+      this.#unansweredSinceMs ??= this.#options.now()
       try {
-        await this.#fetchOne()
-        this.#lastFetchMs = this.#options.now()
+        // Waits at the queue only after a look: for what lies there already, that is one round trip less.
+        foundNothing = !(await this.#fetchOne(foundNothing))
+        this.#unansweredSinceMs = undefined
       } catch (error) {
         if (this.#stopped) return
         this.#complain(error)
@@ -193,18 +202,31 @@ export class ChunkConsumer {
     }
   }
 
-  async #fetchOne(): Promise<void> {
+  /** Leaves the queue alone until something changes. Answers whether the limit came first. */
+  async #rest(limitMs: number): Promise<boolean> {
+    this.#unansweredSinceMs = undefined
+    let timer: NodeJS.Timeout | undefined
+    const isOver = await new Promise<boolean>((resolve) => {
+      this.#wake = () => resolve(false)
+      timer = setTimeout(resolve, Math.min(limitMs, longestRestMs), true)
+    })
+    clearTimeout(timer)
+    return isOver
+  }
+
+  async #fetchOne(block: boolean): Promise<boolean> {
     const token = `${this.#options.workerId}:${this.#fetches++}`
     if (this.#fetches % oldestFetchedEvery === 0) await this.#letOldestPass()
-    const job = await this.#worker.getNextJob(token, { block: true })
-    if (!job?.id) return
+    const job = await this.#worker.getNextJob(token, { block })
+    if (!job?.id) return false
     const deliveries = this.#deliveries(job, job.id, token)
     if (this.#stopped) {
       await Promise.all(deliveries.map((delivery) => delivery.giveBack()))
-      return
+      return true
     }
     this.#inHand.set(job.id, token)
     for (const delivery of deliveries) this.#handle(delivery)
+    return true
   }
 
   #handle(delivery: ChunkDelivery): void {

@@ -1,5 +1,5 @@
 import { collectEvents, eventually, queueRedis, type RedisServer } from '@millrace/testkit'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { aheadChannel, type ChunkAhead, encodeAhead, onAhead } from './ahead-channel.js'
 import {
   ChunkConsumer,
@@ -327,6 +327,47 @@ describe('chunks', () => {
     room = true
     one.roomChanged()
     await (await chunk('j')).delivery.complete()
+  })
+
+  it('are left to others until they are needed, and that is no silence', async () => {
+    const { model, consumer } = await open()
+    let [neededInMs, nowMs] = [60_000, 0]
+    const busy = consumer('busy', { neededInMs: () => neededInMs, now: () => nowMs })
+    busy.one.start()
+    nowMs = 60_000
+    expect(busy.one.silentMs).toBe(0)
+    const idle = consumer('idle')
+    for (const job of ['j1', 'j2', 'j3']) await add(model, job, 1)
+    idle.one.start()
+    for (const job of ['j1', 'j2', 'j3']) await (await idle.chunk(job)).delivery.complete()
+    expect(busy.log.all('delivered')).toEqual([])
+    await idle.one.close(200)
+    await add(model, 'j4', 1)
+    neededInMs = 0
+    busy.one.roomChanged()
+    await (await busy.chunk('j4')).delivery.complete()
+  })
+
+  it('are looked for, and not waited for, while there is enough to do', async () => {
+    const { model, consumer } = await open()
+    let enough = true
+    const looked = vi.fn(() => enough)
+    const one = consumer('supplied', { isSupplied: looked })
+    await add(model, 'there', 1)
+    one.one.start()
+    await (await one.chunk('there')).delivery.complete()
+    // It looked once more, and found nothing.
+    await eventually(() => looked.mock.calls.length > 0)
+    const other = consumer('hungry')
+    other.one.start()
+    await add(model, 'later', 1)
+    await (await other.chunk('later')).delivery.complete()
+    expect(one.log.all('delivered')).toHaveLength(1)
+    await other.one.close(200)
+    enough = false
+    one.one.roomChanged()
+    await add(model, 'wanted', 1)
+    await (await one.chunk('wanted')).delivery.complete()
   })
 
   it('given back are there at once for another worker, and that is no failed try', async () => {
