@@ -80,6 +80,14 @@ describe('a batch is needed shortly before', () => {
   })
 })
 
+test('a slow pass says little of the speed where it was small', () => {
+  const { clock } = learned()
+  clock.end(clock.begin(10), 20)
+  clock.begin(100)
+  // A tenth of a tenth of the way from 0.5 to 2 ms per token.
+  expect(clock.waitMs()).toBeCloseTo(49.5, 1)
+})
+
 test('a faster pass is believed at once, a slower one by a tenth; one that gave nothing says nothing', () => {
   const { clock, at } = learned()
   clock.end(clock.begin(100), 150)

@@ -10,6 +10,8 @@ const batchLeadMs = 2
  * small pass less, by its area: what it costs beside its tokens makes it slow, not the model.
  */
 const slowerShare = 0.1
+/** After a hundred small passes the large one before them counts for little. */
+const forgets = 0.98
 
 /** A batch that is out. */
 export interface BatchOut {
@@ -24,7 +26,7 @@ export class BatchClock {
   /** Oldest first: the first ones run, one per process, the others are ready. */
   readonly #out: BatchOut[] = []
   #msPerToken: number | undefined
-  /** Area of the largest pass so far. */
+  /** Area of the largest pass of late. */
   #largest = 0
 
   /** @param now milliseconds, never set back */
@@ -48,7 +50,7 @@ export class BatchClock {
     if (predictMs === undefined) return
     const found = predictMs / out.area
     const known = this.#msPerToken
-    this.#largest = Math.max(this.#largest, out.area)
+    this.#largest = Math.max(out.area, this.#largest * forgets)
     const share = known !== undefined && found > known ? (slowerShare * out.area) / this.#largest : 1
     this.#msPerToken = (known ?? 0) + (found - (known ?? 0)) * share
   }

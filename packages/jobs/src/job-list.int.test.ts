@@ -100,6 +100,13 @@ describe('a list of jobs', () => {
     }
   })
 
+  it('takes in one turn as many as come', async () => {
+    const tenant = newTenant()
+    const jobs = Array.from({ length: 4500 }, () => newJob({ tenant }))
+    await Promise.all(jobs.map((job) => list.addTogether(job, now)))
+    for (const key of keysOf(tenant)) expect(await redis.client().zcard(key)).toBe(4500)
+  })
+
   it('shows nobody another tenant’s jobs', async () => {
     const [mine, theirs] = [newTenant(), newTenant()]
     const own = await submitted(mine, 2)

@@ -32,6 +32,8 @@ interface Turn {
   readonly ended: Promise<void>
 }
 
+/** Lua hands on a few thousand arguments at most. */
+const mostAtOnce = 1000
 /** A page that looks for a rare status ends here all the same, perhaps short, and its cursor goes on. */
 const maxLookedAt = 1000
 const cursorForm = /^[0-9a-f]{12}:[0-9a-f-]{36}$/
@@ -78,8 +80,11 @@ export class JobList {
 
   async #index(tenant: string, jobs: readonly JobFacts[], nowMs: number): Promise<void> {
     const { byAge, byEnd } = keysOf(tenant)
-    const members = jobs.flatMap((job) => [nowMs + recordLifeMs(unsettledLifeMs(job)), memberOf(job)])
-    await reach(() => this.#redis.mrIndexJobs(byAge, byEnd, nowMs, ...members))
+    const members = jobs.map((job) => [nowMs + recordLifeMs(unsettledLifeMs(job)), memberOf(job)])
+    const parts = Array.from({ length: Math.ceil(jobs.length / mostAtOnce) }, (_, part) =>
+      members.slice(part * mostAtOnce, (part + 1) * mostAtOnce).flat(),
+    )
+    await reach(() => Promise.all(parts.map((part) => this.#redis.mrIndexJobs(byAge, byEnd, nowMs, ...part))))
   }
 
   /** @throws MillraceError queue_unavailable */
