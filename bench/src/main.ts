@@ -24,7 +24,7 @@ const { values: flags } = parseArgs({
     workers: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '6' },
-    'warm-up': { type: 'string', default: '20' },
+    'warm-up': { type: 'string', default: '60' },
     out: {
       type: 'string',
       default: join(
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
     const mixed = Array.from({ length: 512 }, () =>
       texts.distinct(texts.integer(mixedTokens.from, mixedTokens.to)),
     )
-    // Until then V8 still compiles what runs, at the expense of what is measured.
+    // For about a minute V8 still compiles what runs, at the expense of what is measured.
     await closedLoop({ url: fleet.url, seconds: Number(flags['warm-up']), ...all.oneByOne })
 
     const next = () => texts.distinct(shortTokens)
