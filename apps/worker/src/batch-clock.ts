@@ -51,8 +51,8 @@ export class BatchClock {
     const found = predictMs / out.area
     const known = this.#msPerToken
     this.#largest = Math.max(out.area, this.#largest * forgets)
-    const share = known !== undefined && found > known ? (slowerShare * out.area) / this.#largest : 1
-    this.#msPerToken = (known ?? 0) + (found - (known ?? 0)) * share
+    const slower = (slowerShare * out.area) / this.#largest
+    this.#msPerToken = known === undefined || found < known ? found : known + (found - known) * slower
   }
 
   /**

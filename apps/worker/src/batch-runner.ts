@@ -43,8 +43,8 @@ export class BatchRunner {
     return this.#options.batcher.tokens
   }
 
-  /** Milliseconds until a batch beyond those that are out is needed, less a lead; 0: now. */
-  neededInMs(leadMs: number): number {
+  /** Milliseconds until a batch beyond those that are out is needed, less a lead (the clock's own unless given); 0: now. */
+  neededInMs(leadMs?: number): number {
     // How long a text grows, nobody knows.
     return this.#options.model.follow ? 0 : this.#clock.waitMs(leadMs)
   }
@@ -77,8 +77,7 @@ export class BatchRunner {
     const { model, batcher } = this.#options
     clearTimeout(this.#later)
     while (this.#batchesOut < model.slots && batcher.size > 0) {
-      // How long a text grows, nobody knows.
-      const waitMs = model.follow ? 0 : this.#clock.waitMs()
+      const waitMs = this.neededInMs()
       if (waitMs > 0) {
         this.#later = setTimeout(() => this.#cut(), waitMs)
         return

@@ -179,7 +179,6 @@ export function chunkUnderTest(options: {
     done,
     computing,
     stored,
-    /** The channel, where the store was asked to tell. */
     tellings,
     /** Told while it was computed. */
     pieces,

@@ -7,7 +7,7 @@
  * 2. Compute: the cache once more, claims, batches, the model (compute-items.ts). The cache has each result first. A cancel
  *    or the job's limit ends it early.
  * 3. Store: the record gets the chunk's outputs; the last chunk settles the job.
- * 4. Tell: whoever waits, and the courier.
+ * 4. Tell: whoever waits, where the store did not tell them as it settled the job, and the courier.
  * 5. Complete the BullMQ job. BullMQ only carries; nobody ever asks it what happened.
  */
 import { hash } from 'node:crypto'
