@@ -1,57 +1,111 @@
 /**
- * A vector as the JSON text of its numbers, the same ones that `shortFloat` gives. By whole numbers it takes less than half
- * the time of JSON.stringify, which was a third of what a gateway does for an array of texts.
+ * A vector as the JSON text of its numbers, the same ones that `shortFloat` gives. Written by whole numbers into bytes it takes
+ * a fifth of the time of JSON.stringify, and leaves no text per number behind: both were a third of what a gateway does for an
+ * array of texts.
  */
 import { shortFloat } from '@millrace/contracts'
 
 /** 10^0 .. 10^15: exact as doubles, so that dividing by one rounds as reading the decimal text does. */
-const powers = Array.from({ length: 16 }, (_, exponent) => Number(`1e${exponent}`))
+const powers = Float64Array.from({ length: 16 }, (_, exponent) => Number(`1e${exponent}`))
 const mostDigits = 9
-const zeros = ['', '0', '00', '000', '0000', '00000']
+const mostZeros = 5
+/** Digits that round up to the next power of ten. */
+const tooWide = -1
+/** Bytes of a number, generously: sign, point, zeros, digits or an exponent, and a comma. */
+const widest = 32
 
-/** Joined at the end: text that is added up bit by bit is kept by V8 as all its bits, at many times the room. */
+const ascii = { point: 46, minus: 45, comma: 44, zero: 48, open: 91, close: 93 }
+
+/** The three digits of 0 .. 999, one after the other. */
+const threeDigits = Buffer.from(
+  Array.from({ length: 1000 }, (_, number) => `${number}`.padStart(3, '0')).join(''),
+  'latin1',
+)
+
+/** Written over by the next vector: it grows to the largest one. */
+let room = Buffer.alloc(0)
+
 export function floatsText(values: Float32Array): string {
-  const texts = new Array<string>(values.length)
-  for (let i = 0; i < values.length; i++) texts[i] = floatText(values[i] ?? 0)
-  return `[${texts.join(',')}]`
-}
-
-/** The same number as `shortFloat` gives. */
-function floatText(value: number): string {
-  const size = Math.abs(value)
-  if (!(size >= 1e-6 && size < 1)) return JSON.stringify(shortFloat(value))
-  const zerosBefore = leadingZerosOf(size)
-  // Nearly always it takes 8 or 9 digits.
-  for (let places = zerosBefore + 7; places <= zerosBefore + mostDigits; places++) {
-    let whole = wholeOf(size, places)
-    if (whole === undefined) continue
-    // Rounded up to the next power of ten, which has a zero less.
-    if (whole === powers[places - zerosBefore]) break
-    if (places === zerosBefore + 7) whole = shorter(size, places, whole)
-    while (whole % 10 === 0) whole /= 10
-    return `${value < 0 ? '-0.' : '0.'}${zeros[zerosBefore]}${whole}`
+  if (room.length < widest * (values.length + 1)) room = Buffer.allocUnsafeSlow(widest * (values.length + 1))
+  const bytes = room
+  let end = 0
+  bytes[end++] = ascii.open
+  for (let i = 0; i < values.length; i++) {
+    if (i > 0) bytes[end++] = ascii.comma
+    end = writeFloat(bytes, end, values[i] ?? 0)
   }
-  return JSON.stringify(shortFloat(value))
+  bytes[end++] = ascii.close
+  return bytes.toString('latin1', 0, end)
 }
 
-/** The digits of `size` rounded to so many decimal places, where these read back as the same float32. */
-function wholeOf(size: number, places: number): number | undefined {
-  const power = powers[places] ?? Number.NaN
-  const whole = Math.round(size * power)
-  return Math.fround(whole / power) === size ? whole : undefined
+/** The same number as `shortFloat` gives. Answers where it ends. */
+function writeFloat(bytes: Buffer, start: number, value: number): number {
+  const size = Math.abs(value)
+  if (!(size >= 1e-6 && size < 1)) return writeAny(bytes, start, value)
+  const zeros = leadingZerosOf(size)
+  const digits = digitsOf(size, zeros)
+  if (digits === tooWide) return writeAny(bytes, start, value)
+  // Written first and counted then, and zeros as many as there can be: no processor foresees a branch by what comes.
+  bytes[start] = ascii.minus
+  let end = start + (value < 0 ? 1 : 0)
+  bytes[end] = ascii.zero
+  bytes[end + 1] = ascii.point
+  for (let i = 2; i < 2 + mostZeros; i++) bytes[end + i] = ascii.zero
+  end += 2 + zeros
+  const millions = Math.floor(digits / 1e6)
+  const thousands = Math.floor(digits / 1e3)
+  writeThree(bytes, end, millions)
+  writeThree(bytes, end + 3, thousands - millions * 1e3)
+  writeThree(bytes, end + 6, digits - thousands * 1e3)
+  end += mostDigits
+  while (bytes[end - 1] === ascii.zero) end -= 1
+  return end
 }
 
-/** The same with one place less, where that is enough; written with as many places as before. */
-function shorter(size: number, places: number, whole: number): number {
-  const less = wholeOf(size, places - 1)
-  return less === undefined ? whole : less * 10
+/** All but what is usual in a vector. */
+function writeAny(bytes: Buffer, start: number, value: number): number {
+  return start + bytes.write(JSON.stringify(shortFloat(value)), start, 'latin1')
+}
+
+function writeThree(bytes: Buffer, start: number, number: number): void {
+  const at = 3 * number
+  bytes[start] = threeDigits[at] ?? 0
+  bytes[start + 1] = threeDigits[at + 1] ?? 0
+  bytes[start + 2] = threeDigits[at + 2] ?? 0
+}
+
+/**
+ * The fewest digits that read back as the same float32, filled up with zeros to nine: of 0.0123 it is 123000000. Nearly always
+ * 8 or 9 are needed, rarely below 6.
+ */
+function digitsOf(size: number, zeros: number): number {
+  const eight = rounded(size, zeros + 8)
+  if (!readsBack(eight, zeros + 8, size)) {
+    const nine = rounded(size, zeros + 9)
+    return nine < 1e9 && readsBack(nine, zeros + 9, size) ? nine : tooWide
+  }
+  const seven = rounded(size, zeros + 7)
+  if (!readsBack(seven, zeros + 7, size)) return eight < 1e8 ? eight * 10 : tooWide
+  const six = rounded(size, zeros + 6)
+  const fewest = readsBack(six, zeros + 6, size) ? six * 1000 : seven * 100
+  return fewest < 1e9 ? fewest : tooWide
+}
+
+function rounded(size: number, places: number): number {
+  return Math.floor(size * (powers[places] ?? 0) + 0.5)
+}
+
+function readsBack(whole: number, places: number, size: number): boolean {
+  return Math.fround(whole / (powers[places] ?? 1)) === size
 }
 
 /** After the point. @param size at least 1e-6 and less than 1 */
 function leadingZerosOf(size: number): number {
-  if (size >= 0.1) return 0
-  if (size >= 0.01) return 1
-  if (size >= 0.001) return 2
-  if (size >= 1e-4) return 3
-  return size >= 1e-5 ? 4 : 5
+  return (
+    (size < 0.1 ? 1 : 0) +
+    (size < 0.01 ? 1 : 0) +
+    (size < 0.001 ? 1 : 0) +
+    (size < 1e-4 ? 1 : 0) +
+    (size < 1e-5 ? 1 : 0)
+  )
 }
