@@ -25,8 +25,7 @@ const others = [
   { dir: join(models, 'fixtures/tiny-yolos'), task: 'object-detection', dtype: 'fp32' },
   { dir: join(models, 'fixtures/tiny-wav2vec2'), task: 'automatic-speech-recognition', dtype: 'fp32' },
   { dir: join(models, 'fixtures/tiny-writer'), task: 'text-generation', dtype: 'fp32' },
-] as const
-const writers = [
+  // Graphs with two branches.
   { dir: join(models, 'fixtures/tiny-whisper'), task: 'automatic-speech-recognition', dtype: 'fp32' },
   { dir: join(models, 'fixtures/tiny-rewriter'), task: 'text2text-generation', dtype: 'fp32' },
   { dir: join(models, 'fixtures/tiny-captioner'), task: 'image-to-text', dtype: 'fp32' },
@@ -94,23 +93,12 @@ it.each([starter, classifier, ...others])(
   async (files) => {
     const mapped = await load(files)
     const plain = await load(files, { mappedWeights: false })
-    expect(named(mapped.events, 'weights-mapped')).toMatchObject([{ found: false }])
+    expect(named(mapped.events, 'weights-mapped')).toMatchObject([{ found: false, prepacked: true }])
     expect(named(mapped.events, 'weights-not-mapped')).toEqual([])
     expect(largestDifference(await answers(mapped.model), await answers(plain.model))).toBeLessThanOrEqual(
       1e-6,
     )
     expect(mapped.model.facts.version).toBe(plain.model.facts.version)
-  },
-)
-
-it.each(writers)(
-  '$task with two branches in a graph: ONNX Runtime 1.30 saves them wrongly, so the plain one serves, and says so',
-  async (files) => {
-    const { model, events } = await load(files)
-    const [said] = named(events, 'weights-not-mapped')
-    expect(said?.type === 'weights-not-mapped' && said.why).toMatch(/initializer name is not unique/)
-    const plain = await load(files, { mappedWeights: false })
-    expect(await answers(model)).toEqual(await answers(plain.model))
   },
 )
 
@@ -182,7 +170,7 @@ it.runIf(process.platform === 'linux')(
       return ready?.privateGrowthBytes ?? Number.NaN
     }
     const [mapped, plain] = [await grown({}), await grown({ mappedWeights: false })]
-    // The word embeddings of the starter model alone: 30,522 times 384 bytes.
-    expect(plain - mapped).toBeGreaterThan(8e6)
+    // The word embeddings of the starter model (30,522 times 384 bytes) and its packed weights are 24 MB.
+    expect(plain - mapped).toBeGreaterThan(20e6)
   },
 )

@@ -7,7 +7,7 @@ import { copyFile, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { CreateEngine, EncodedItem, EngineSpec } from './engine.js'
-import { saveOptimized } from './engines/onnx-runtime.js'
+import { saveOptimized } from './engines/save-optimized.js'
 import { findGraphs } from './model-files.js'
 import { type FromPrepare, noteFile, type PreparedNote, type ToPrepare } from './prepare-messages.js'
 

@@ -114,8 +114,7 @@ async function removeAbandoned(dir: string): Promise<void> {
 }
 
 /**
- * Weights packed ahead are tried first, they are shared most. ONNX Runtime 1.30 saves those of dynamically quantised
- * graphs wrongly (the starter model then gives numbers that are none), and crashes on others, so each try is a child's,
+ * Weights packed ahead are tried first, they are shared most. ONNX Runtime 1.30 has crashed on some, so each try is a child's,
  * and no saved file is trusted before it has answered.
  * @returns why the model cannot be prepared; undefined when it is
  */

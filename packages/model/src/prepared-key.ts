@@ -8,7 +8,7 @@ import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 
 /** Counts up when files are prepared in another way. */
-const scheme = 'millrace-prepared-1'
+const scheme = 'millrace-prepared-2'
 
 export interface PreparedKeyParts {
   /** SHA-256 of each file of the model, by its path inside the folder. */

@@ -1,6 +1,6 @@
 /** The ONNX Runtime that transformers.js brings, and every session option of Millrace. Knows no model and no task. */
 import { createRequire } from 'node:module'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import type { Device } from '@millrace/contracts'
 import type { InferenceSession } from 'onnxruntime-common'
 import { deviceFault, thisMachine } from './device-fault.js'
@@ -55,31 +55,4 @@ export async function openGraph(
     const said = error instanceof Error ? error.message : String(error)
     throw deviceFault(device, thisMachine(backends.map(({ name }) => name)), said)
   }
-}
-
-/**
- * Saves a graph as ONNX Runtime has optimised it, its weights in `<to>.data`, from where processes map them. Keys:
- * onnxruntime_session_options_config_keys.h.
- * @throws Error when the graph cannot be loaded or the files not be written
- */
-export async function saveOptimized(
-  from: string,
-  to: string,
-  { threads, prepacked }: { threads: number; prepacked: boolean },
-): Promise<void> {
-  const { InferenceSession } = onnxRuntime()
-  const options = sessionOptions(threads)
-  const session = await InferenceSession.create(from, {
-    ...options,
-    optimizedModelFilePath: to,
-    extra: {
-      session: {
-        ...options.extra.session,
-        optimized_model_external_initializers_file_name: `${basename(to)}.data`,
-        optimized_model_external_initializers_min_size_in_bytes: '1024',
-        save_external_prepacked_constant_initializers: prepacked ? '1' : '0',
-      },
-    },
-  })
-  await session.release()
 }
