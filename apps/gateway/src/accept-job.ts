@@ -53,12 +53,12 @@ export async function acceptJob(job: NewJob, context: SubmitContext, asked = fal
   const { store, queues, list, watch, webhooks, fleet, now } = context
   // Before the record: a job that nobody looks at would expire in silence; a look at no job costs nothing.
   if (job.webhook || job.lifeLimitMs !== null) await watch.at(job.id, firstLookMs(job))
-  const creating = store.create(job, asked)
-  // Of two requests with one id the later may have other chunks: it queues and lists nothing.
-  if (job.requestDigest !== null && !(await creating)) return false
   const count = job.chunks.length
   const company = asked || count !== 1 ? undefined : companyOf(job, fleet)
-  // A chunk in company is queued at the end of this turn, behind this; any other one at once.
+  // A chunk in company is queued at the end of this turn, behind these two; any other one at once.
+  const creating = company ? store.createTogether(job) : store.create(job, asked)
+  // Of two requests with one id the later may have other chunks: it queues and lists nothing.
+  if (job.requestDigest !== null && !(await creating)) return false
   const listed = company ? list.addTogether(job, now()) : list.add(job, now())
   const sent = [creating, listed] as const
   const chunks = Array.from({ length: count }, (_, chunk) => chunk)

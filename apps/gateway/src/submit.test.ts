@@ -66,6 +66,11 @@ function fleet(cached: ReadonlySet<string>, overrides: Partial<SubmitContext> = 
         created.push(job)
         return true
       },
+      async createTogether(job) {
+        done.push('create together')
+        created.push(job)
+        return true
+      },
       read: async () => undefined,
       async rememberKnown(job) {
         remembered.push(job)
@@ -234,14 +239,14 @@ describe('order of the steps', () => {
   test('whoever waits listens first; then comes the record, and then the queue', async () => {
     const { context, done } = fleet(new Set())
     await submit(requestOf(['a']), context, async () => done.push('listen'))
-    expect(done).toEqual(['listen', 'create', 'list together', 'add'])
+    expect(done).toEqual(['listen', 'create together', 'list together', 'add'])
   })
 
   test('a job that could not be queued is settled as failed and the fault is told', async () => {
     const fault = new MillraceError('queue_unavailable', 'away')
     const { context, done } = fleet(new Set(), { queues: { add: () => Promise.reject(fault) } })
     await expect(submit(requestOf(['a']), context)).rejects.toBe(fault)
-    expect(done).toEqual(['create', 'list together', 'settle failed'])
+    expect(done).toEqual(['create together', 'list together', 'settle failed'])
   })
 
   test('a refused job leaves nothing behind', async () => {
@@ -259,6 +264,7 @@ describe('what is known', () => {
       limits: { queueLimitChunks: 0, memoryLimit: 0, deadlineS: 1, requireWorker: false },
       store: {
         create: () => Promise.reject(new Error('away')),
+        createTogether: () => Promise.reject(new Error('away')),
         read: () => Promise.reject(new Error('away')),
         rememberKnown: () => Promise.reject(new Error('away')),
         settle: () => Promise.reject(new Error('away')),
@@ -293,7 +299,7 @@ describe('a job with a limit or a webhook is looked at from outside', () => {
   ])('from before its record is written: %s', async (_name, more) => {
     const { context, done } = fleet(new Set())
     await submit(requestOf(['a'], more), context)
-    expect(done).toEqual(['watch', 'create', 'list together', 'add'])
+    expect(done).toEqual(['watch', 'create together', 'list together', 'add'])
   })
 
   test('at its first limit', async () => {

@@ -80,7 +80,7 @@ export interface SubmitContext {
   webhookJobTtlMs: number
   limits: AdmissionLimits
   cache: Pick<ResultCache, 'getMany' | 'getOrAsk'>
-  store: Pick<JobStore, 'create' | 'read' | 'rememberKnown' | 'settle'>
+  store: Pick<JobStore, 'create' | 'createTogether' | 'read' | 'rememberKnown' | 'settle'>
   queues: Pick<ChunkQueues, 'add'>
   list: Pick<JobList, 'add' | 'addTogether'>
   watch: Pick<JobWatch, 'at'>

@@ -93,8 +93,7 @@ export function foresee(
     batchSize,
     error: null,
   }
-  const message = encodeSettled([{ jobId: facts.id, progress, outputs: results }])
-  return { channel: settledChannel, message, facts, progress }
+  return { facts, progress }
 }
 
 /** Whether these are all results of the job, and small enough to travel in a message. */

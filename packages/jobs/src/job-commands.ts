@@ -7,9 +7,9 @@ type Bytes = string | Buffer | number
 declare module 'ioredis' {
   // The names are ioredis's: a command defined from a script.
   interface RedisCommander<Context> {
-    mrCreateJob(...keysAndArgs: Bytes[]): Result<number, Context>
-    mrTakeChunk(...keysAndArgs: Bytes[]): Result<string[], Context>
-    mrStoreChunk(...keysAndArgs: Bytes[]): Result<ScriptOutcome, Context>
+    mrCreateJobs(keys: number, ...keysAndArgs: Bytes[]): Result<number[], Context>
+    mrTakeChunks(keys: number, ...keysAndArgs: Bytes[]): Result<string[][], Context>
+    mrStoreChunks(keys: number, ...keysAndArgs: Bytes[]): Result<ScriptOutcome[], Context>
     mrAppendOutput(record: string, events: string, ...args: Bytes[]): Result<number, Context>
     mrSettleJob(...keysAndArgs: Bytes[]): Result<ScriptOutcome, Context>
     mrRetryJob(...keysAndArgs: Bytes[]): Result<[string, string[]?, ...number[]], Context>
@@ -22,16 +22,16 @@ declare module 'ioredis' {
   }
 }
 
-/** What store-chunk and settle-job answer: an outcome and, when they settled the job, its record as a flat list. */
+/** What store-chunks answers of each chunk, and settle-job: an outcome and, when they settled the job, its record as a flat list. */
 export type ScriptOutcome = [outcome: string, record?: string[]]
 
 // Relative to this file, both where it is written and where it is built: scripts are not copied.
 const script = (name: string) => readFileSync(new URL(`../src/scripts/${name}.lua`, import.meta.url), 'utf8')
 
 export function defineJobCommands(redis: Redis): void {
-  redis.defineCommand('mrCreateJob', { numberOfKeys: 5, lua: script('create-job') })
-  redis.defineCommand('mrTakeChunk', { numberOfKeys: 4, lua: script('take-chunk') })
-  redis.defineCommand('mrStoreChunk', { numberOfKeys: 5, lua: script('store-chunk') })
+  redis.defineCommand('mrCreateJobs', { lua: script('create-jobs') })
+  redis.defineCommand('mrTakeChunks', { lua: script('take-chunks') })
+  redis.defineCommand('mrStoreChunks', { lua: script('store-chunks') })
   redis.defineCommand('mrAppendOutput', { numberOfKeys: 2, lua: script('append-output') })
   redis.defineCommand('mrSettleJob', { numberOfKeys: 5, lua: script('settle-job') })
   redis.defineCommand('mrRetryJob', { numberOfKeys: 5, lua: script('retry-job') })

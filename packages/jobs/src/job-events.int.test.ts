@@ -5,6 +5,8 @@ import { watchEvents } from './event-watch.js'
 import { JobStore } from './job-store.js'
 import { expired, failure, inChunks, newJob, now, result, stored, ttlMs, vector } from './job-under-test.js'
 import { freshProgress, keysOf, type NewJob } from './record.js'
+import { settledChannel } from './settled-channel.js'
+import { decodeSettled } from './settled-message.js'
 import { Subscriber } from './subscriber.js'
 
 let redis: RedisServer
@@ -257,47 +259,69 @@ describe('a watch of events', () => {
 })
 
 describe('what a worker has told as it stores', () => {
-  const channel = 'told'
-
   async function hearing() {
     const subscriber = new Subscriber({ url: redis.url })
     closers.push(() => subscriber.close())
-    const heard: string[] = []
-    await subscriber.listen(channel, (message) => heard.push(message.toString('latin1'))).ready
-    /** Everything that was published before this call is heard when it resolves. */
+    const heard: Buffer[] = []
+    const { ready } = subscriber.listen(settledChannel, (message) => heard.push(Buffer.from(message)))
+    await ready
+    /** Everything that was published before this call is heard when it resolves: a list of jobs for each message. */
     const all = async () => {
-      await store.publish(channel, Buffer.from('end'))
-      await eventually(() => heard.at(-1) === 'end')
-      return heard.slice(0, -1)
+      await store.publish(settledChannel, Buffer.from('end'))
+      await eventually(() => heard.at(-1)?.toString() === 'end')
+      return heard.slice(0, -1).map((message) => decodeSettled(message, () => true))
     }
     return { all }
   }
   const { known: _known, chunks: _chunks, ...facts } = newJob()
   const progress = { ...freshProgress(1, { startByMs: now, settleByMs: null }), status: 'succeeded' as const }
-  const tell = (text: string) => ({ channel, message: Buffer.from(text, 'latin1'), facts, progress })
+  const foreseen = (error: string) => ({
+    facts,
+    progress: { ...progress, error: { code: 'internal' as const, detail: error } },
+  })
 
   it('is told exactly when that call settles the job as succeeded, byte for byte', async () => {
     const { all } = await hearing()
     const { id } = await created(inChunks(2))
-    const bytes = '\0\r\n\xff\x80'
-    const last = result(id, 1, [[1, vector(1)]])
-    await store.storeChunk(result(id, 0, [[0, vector(0)]]), now, tell('first'))
+    const bytes = Buffer.from('\0\r\n\xff\x80', 'latin1')
+    const last = result(id, 1, [
+      [1, bytes],
+      [2, vector(2)],
+    ])
+    const told = foreseen('é')
+    await store.storeChunk(result(id, 0, [[0, vector(0)]]), now, foreseen('first'))
     // Who foresaw it knows the record already.
-    expect(await store.storeChunk(last, now, tell(bytes))).toEqual({ state: 'settled-now', facts, progress })
-    await store.storeChunk(last, now, tell('again'))
-    expect(await all()).toEqual([bytes])
+    expect(await store.storeChunk(last, now, told)).toEqual({ state: 'settled-now', ...told })
+    await store.storeChunk(last, now, foreseen('again'))
+    const outputs = new Map([
+      [1, bytes],
+      [2, vector(2)],
+    ])
+    expect(await all()).toEqual([[{ jobId: id, progress: told.progress, outputs }]])
+  })
+
+  it('is told of all jobs of one turn in one message, without those that it is not told of', async () => {
+    const { all } = await hearing()
+    const ids = [await created(), await created(), await created()].map(({ id }) => id)
+    const outcomes = await Promise.all([
+      ...ids.map((id, i) => store.storeChunk(result(id, 0, [[0, vector(i)]]), now, { facts, progress })),
+      store.storeChunk(result('nobody', 0, [[0, vector(9)]]), now, { facts, progress }),
+    ])
+    expect(outcomes.map(({ state }) => state)).toEqual(['settled-now', 'settled-now', 'settled-now', 'gone'])
+    const jobs = ids.map((jobId, i) => ({ jobId, progress, outputs: new Map([[0, vector(i)]]) }))
+    expect(await all()).toEqual([jobs])
   })
 
   it('is not told of a job that failed, was settled before, was tried again, or is gone', async () => {
     const { all } = await hearing()
     const bad = await created()
-    await store.storeChunk(result(bad.id, 0, [[0, failure]], 1), now, tell('failed'))
+    await store.storeChunk(result(bad.id, 0, [[0, failure]], 1), now, foreseen('failed'))
     await store.retry(bad, now)
-    await store.storeChunk(result(bad.id, 0, [[0, vector(0)]]), now, tell('of an earlier run'))
+    await store.storeChunk(result(bad.id, 0, [[0, vector(0)]]), now, foreseen('of an earlier run'))
     const late = await created()
     await store.settle(late, 'expired', expired, now)
-    await store.storeChunk(result(late.id, 0, [[0, vector(0)]]), now, tell('settled'))
-    await store.storeChunk(result(newJob().id, 0, [[0, vector(0)]]), now, tell('gone'))
+    await store.storeChunk(result(late.id, 0, [[0, vector(0)]]), now, foreseen('settled'))
+    await store.storeChunk(result(newJob().id, 0, [[0, vector(0)]]), now, foreseen('gone'))
     expect(await all()).toEqual([])
   })
 })

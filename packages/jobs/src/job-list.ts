@@ -8,6 +8,7 @@ import { reach } from '@millrace/redis'
 import type { Redis } from 'ioredis'
 import type { JobStore } from './job-store.js'
 import { type JobFacts, recordLifeMs, type StoredJob, unsettledLifeMs } from './record.js'
+import { Together } from './together.js'
 
 export interface ListQuery {
   tenant: string
@@ -17,19 +18,17 @@ export interface ListQuery {
   cursor?: string | undefined
 }
 
+/** A job, and when it was added. */
+interface Added {
+  readonly job: JobFacts
+  readonly nowMs: number
+}
+
 export interface ListPage {
   /** Newest first, without their outputs. */
   jobs: StoredJob[]
   /** Null on the last page. */
   next: string | null
-}
-
-/** What one turn of the event loop adds, by tenant. */
-interface Turn {
-  readonly jobs: Map<string, JobFacts[]>
-  /** Filled when it has ended. */
-  readonly indexed: Map<string, Promise<void>>
-  readonly ended: Promise<void>
 }
 
 /** Lua hands on a few thousand arguments at most. */
@@ -41,11 +40,12 @@ const cursorForm = /^[0-9a-f]{12}:[0-9a-f-]{36}$/
 export class JobList {
   readonly #store: JobStore
   readonly #redis: Redis
-  #turn: Turn | undefined
+  readonly #together: Together<Added, undefined>
 
   constructor(store: JobStore) {
     this.#store = store
     this.#redis = store.connection
+    this.#together = new Together((added) => this.#indexAll(added), mostAtOnce)
   }
 
   /** Adding a job again changes nothing. @throws MillraceError queue_unavailable, queue_memory */
@@ -55,36 +55,25 @@ export class JobList {
 
   /** The same, at the end of this turn and together with all who do so in it. @throws as add */
   async addTogether(job: JobFacts, nowMs: number): Promise<void> {
-    this.#turn ??= this.#openTurn(nowMs)
-    const turn = this.#turn
-    const jobs = turn.jobs.get(job.tenant)
-    if (jobs) jobs.push(job)
-    else turn.jobs.set(job.tenant, [job])
-    await turn.ended
-    await turn.indexed.get(job.tenant)
+    await this.#together.ask({ job, nowMs })
   }
 
-  #openTurn(nowMs: number): Turn {
-    const jobs: Turn['jobs'] = new Map()
-    const indexed: Turn['indexed'] = new Map()
-    const ended = new Promise<void>((resolve) => {
-      // After the promises of this turn, which may bring more.
-      process.nextTick(() => {
-        this.#turn = undefined
-        for (const [tenant, of] of jobs) indexed.set(tenant, this.#index(tenant, of, nowMs))
-        resolve()
-      })
-    })
-    return { jobs, indexed, ended }
+  async #indexAll(added: readonly Added[]): Promise<undefined[]> {
+    const byTenant = new Map<string, JobFacts[]>()
+    for (const { job } of added) {
+      const jobs = byTenant.get(job.tenant)
+      if (jobs) jobs.push(job)
+      else byTenant.set(job.tenant, [job])
+    }
+    const nowMs = Math.max(...added.map((one) => one.nowMs))
+    await Promise.all(Array.from(byTenant, ([tenant, jobs]) => this.#index(tenant, jobs, nowMs)))
+    return added.map(() => undefined)
   }
 
   async #index(tenant: string, jobs: readonly JobFacts[], nowMs: number): Promise<void> {
     const { byAge, byEnd } = keysOf(tenant)
     const members = jobs.map((job) => [nowMs + recordLifeMs(unsettledLifeMs(job)), memberOf(job)])
-    const parts = Array.from({ length: Math.ceil(jobs.length / mostAtOnce) }, (_, part) =>
-      members.slice(part * mostAtOnce, (part + 1) * mostAtOnce).flat(),
-    )
-    await reach(() => Promise.all(parts.map((part) => this.#redis.mrIndexJobs(byAge, byEnd, nowMs, ...part))))
+    await reach(() => this.#redis.mrIndexJobs(byAge, byEnd, nowMs, ...members.flat()))
   }
 
   /** @throws MillraceError queue_unavailable */

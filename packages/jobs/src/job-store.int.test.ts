@@ -73,6 +73,21 @@ describe('a new job', () => {
     expect(await take(job.id, 0, 1, now + 20)).toMatchObject({ state: 'settled', status: 'succeeded' })
   })
 
+  it('created together with others is there before what leaves at the end of the turn; each has its own answer', async () => {
+    const [first, second] = [newJob(inChunks(3)), newJob({ known: new Map([[0, vector(1)]]), knownCount: 1 })]
+    const old = await created()
+    const creating = [first, second, { ...old, model: 'other' }].map((job) => store.createTogether(job))
+    const keys = [first, second].map(({ id }) => keysOf(id).record)
+    const there = new Promise((resolve) => process.nextTick(() => resolve(store.connection.exists(...keys))))
+    expect(await there).toBe(2)
+    expect(await Promise.all(creating)).toEqual([true, true, false])
+    expect(await stored(first.id)).toMatchObject({ chunks: 3, outputs: new Map() })
+    expect(await stored(second.id)).toMatchObject({ chunks: 1, outputs: new Map([[0, vector(1)]]) })
+    expect((await stored(old.id)).model).toBe('m')
+    const taken = await Promise.all([0, 1, 2].map((chunk) => take(first.id, chunk, 1, now)))
+    expect(taken).toMatchObject(first.chunks.map((items) => ({ state: 'taken', items })))
+  })
+
   it('created twice is the first one', async () => {
     const job = newJob()
     await store.create(job)

@@ -34,6 +34,9 @@ import {
   storedJob,
   unsettledLifeMs,
 } from './record.js'
+import { settledChannel } from './settled-channel.js'
+import { settledHeader } from './settled-message.js'
+import { Together } from './together.js'
 
 export interface JobStoreOptions {
   url: string
@@ -77,10 +80,8 @@ export interface ChunkResult extends ChunkRef {
   batchSize: number
 }
 
-/** How a chunk settles its job if it does so as succeeded, and how that is told. */
+/** How a chunk settles its job if it does so as succeeded. */
 export interface Foreseen {
-  channel: string
-  message: Buffer
   facts: JobFacts
   progress: JobProgress
 }
@@ -116,6 +117,25 @@ export const eventsAtOnce = 128
 /** Of a job that is worked on: at one piece every 50 ms the last 50 s, for who comes back. What it ends with has all. */
 const outputEventsKept = 1024
 
+interface Creating {
+  readonly job: NewJob
+  readonly begun: boolean
+}
+
+interface Taking {
+  readonly chunk: ChunkRef
+  readonly attempt: number
+  readonly nowMs: number
+}
+
+interface Storing {
+  readonly result: ChunkResult
+  readonly nowMs: number
+  readonly foreseen: Foreseen | undefined
+}
+
+/** Records that one script writes: Redis does nothing else meanwhile, for about 50 us each. */
+const recordsAtOnce = 32
 const gatewayCommandTimeoutMs = 2000
 /** From each chunk that is taken, its job's inputs live at least this long. */
 const leastLifeAtWorkMs = 600_000
@@ -127,6 +147,9 @@ export class JobStore {
   readonly connection: Redis
   readonly #redis: Redis
   readonly #known: KnownJobs
+  readonly #creating = new Together<Creating, boolean>((jobs) => this.#createAll(jobs), recordsAtOnce)
+  readonly #taking = new Together<Taking, TakenChunk>((chunks) => this.#takeAll(chunks), recordsAtOnce)
+  readonly #storing = new Together<Storing, StoreOutcome>((chunks) => this.#storeAll(chunks), recordsAtOnce)
 
   private constructor(redis: Redis) {
     this.connection = redis
@@ -173,27 +196,21 @@ export class JobStore {
    * @throws MillraceError queue_unavailable, queue_memory
    */
   async create(job: NewJob, begun = false): Promise<boolean> {
-    const known = [...job.known].flat()
-    const { startByMs, settleByMs } = limitsFrom(job, job.createdAtMs)
-    const lifeMs = job.chunks.length === 0 ? job.ttlMs : unsettledLifeMs(job)
+    const [created] = await this.#createAll([{ job, begun }])
+    return created === true
+  }
+
+  /** The same, at the end of this turn and together with all who do so in it. @throws as create */
+  createTogether(job: NewJob): Promise<boolean> {
+    return this.#creating.ask({ job, begun: false })
+  }
+
+  async #createAll(jobs: readonly Creating[]): Promise<boolean[]> {
+    const keys = jobs.flatMap(({ job }) => everyKey(job.id))
     const created = await reach(() =>
-      this.#redis.mrCreateJob(
-        ...everyKey(job.id),
-        lifeMs,
-        recordLifeMs(lifeMs),
-        job.createdAtMs,
-        JSON.stringify(factsOf(job)),
-        startByMs,
-        settleByMs ?? '',
-        job.chunks.length,
-        job.known.size,
-        begun ? 1 : 0,
-        ...job.chunks.map(chunkPayload),
-        ...known,
-        ...[...(job.blobs ?? [])].flat(),
-      ),
+      this.#redis.mrCreateJobs(keys.length, ...keys, ...jobs.flatMap(argumentsOfNew)),
     )
-    return created === 1
+    return created.map((one) => one === 1)
   }
 
   /** Writes the small record of a job answered in full. @throws MillraceError queue_unavailable, queue_memory */
@@ -223,29 +240,21 @@ export class JobStore {
     return storedJob(parseFacts(fields.facts), progressOf(fields), new Map())
   }
 
-  /** A worker takes a chunk. @param attempt which try of this chunk it is, from 1 */
-  async take({ jobId, run, chunk }: ChunkRef, attempt: number, nowMs: number): Promise<TakenChunk> {
-    const { record, inputs, events, blobs } = keysOf(jobId)
-    const [state, facts = '', third = '', started, first, settleBy] = await reach(() =>
-      this.#redis.mrTakeChunk(record, inputs, events, blobs, nowMs, chunk, attempt, run, leastLifeAtWorkMs),
+  /** A worker takes a chunk; all calls of one turn are one step. @param attempt which try of this chunk it is, from 1 */
+  take(chunk: ChunkRef, attempt: number, nowMs: number): Promise<TakenChunk> {
+    return this.#taking.ask({ chunk, attempt, nowMs })
+  }
+
+  async #takeAll(chunks: readonly Taking[]): Promise<TakenChunk[]> {
+    const keys = chunks.flatMap(({ chunk }) => {
+      const { record, inputs, events, blobs } = keysOf(chunk.jobId)
+      return [record, inputs, events, blobs]
+    })
+    const each = chunks.flatMap(({ chunk: { chunk, run }, attempt, nowMs }) => [nowMs, chunk, attempt, run])
+    const answers = await reach(() =>
+      this.#redis.mrTakeChunks(keys.length, ...keys, leastLifeAtWorkMs, ...each),
     )
-    switch (state) {
-      case 'late':
-        return { state, facts: parseFacts(facts) }
-      case 'settled':
-        return { state, facts: parseFacts(facts), status: third as TerminalStatus }
-      case 'taken':
-        return {
-          state,
-          facts: parseFacts(facts),
-          startedAtMs: Number(started),
-          settleByMs: settleBy ? Number(settleBy) : null,
-          items: parseChunk(third || '[]'),
-          first: Number(first) === 1,
-        }
-      default:
-        return { state: state as 'gone' | 'retried' | 'stored' }
-    }
+    return answers.map(takenOf)
   }
 
   /** The bytes of an image or a recording; undefined once the job is settled, canceled or gone. */
@@ -255,33 +264,23 @@ export class JobStore {
   }
 
   /**
-   * Stores the outputs of a chunk; all calls of one turn travel together. Repeating a call changes nothing.
-   * @param foreseen published in the same step, and answered, where this call settles the job as succeeded
+   * Stores the outputs of a chunk; all calls of one turn are one step. Repeating a call changes nothing.
+   * @param foreseen told to every gateway in the same step, and answered, where this call settles the job as succeeded
    */
-  async storeChunk(result: ChunkResult, nowMs: number, foreseen?: Foreseen): Promise<StoreOutcome> {
-    const outcome = await reach(() =>
-      this.#redis.mrStoreChunk(
-        ...everyKey(result.jobId),
-        nowMs,
-        result.chunk,
-        result.run,
-        result.ttlMs,
-        recordLifeMs(result.ttlMs),
-        result.failed,
-        result.hits,
-        result.joined,
-        Math.round(result.tokenizeUs),
-        Math.round(result.predictUs),
-        result.batchSize,
-        foreseen?.channel ?? '',
-        foreseen?.message ?? '',
-        ...[...result.results].flat(),
-      ),
+  storeChunk(result: ChunkResult, nowMs: number, foreseen?: Foreseen): Promise<StoreOutcome> {
+    return this.#storing.ask({ result, nowMs, foreseen })
+  }
+
+  async #storeAll(chunks: readonly Storing[]): Promise<StoreOutcome[]> {
+    const keys = chunks.flatMap(({ result }) => everyKey(result.jobId))
+    const outcomes = await reach(() =>
+      this.#redis.mrStoreChunks(keys.length, ...keys, settledChannel, ...chunks.flatMap(argumentsOfResult)),
     )
-    if (foreseen && outcome[0] === 'told') {
-      return { state: 'settled-now', facts: foreseen.facts, progress: foreseen.progress }
-    }
-    return outcomeOf(outcome)
+    return outcomes.map((outcome, i) => {
+      const foreseen = chunks[i]?.foreseen
+      if (foreseen && outcome[0] === 'told') return { state: 'settled-now', ...foreseen }
+      return outcomeOf(outcome)
+    })
   }
 
   /**
@@ -374,6 +373,69 @@ export class JobStore {
 function everyKey(id: string): [string, string, string, string, string] {
   const { record, inputs, outputs, events, blobs } = keysOf(id)
   return [record, inputs, outputs, events, blobs]
+}
+
+/** As create-jobs.lua names them. */
+function argumentsOfNew({ job, begun }: Creating): (string | number | Buffer)[] {
+  const { startByMs, settleByMs } = limitsFrom(job, job.createdAtMs)
+  const lifeMs = job.chunks.length === 0 ? job.ttlMs : unsettledLifeMs(job)
+  const blobs = [...(job.blobs ?? [])]
+  return [
+    lifeMs,
+    recordLifeMs(lifeMs),
+    job.createdAtMs,
+    JSON.stringify(factsOf(job)),
+    startByMs,
+    settleByMs ?? '',
+    begun ? 1 : 0,
+    job.chunks.length,
+    job.known.size,
+    blobs.length,
+    ...job.chunks.map(chunkPayload),
+    ...[...job.known].flat(),
+    ...blobs.flat(),
+  ]
+}
+
+function takenOf([state, facts = '', third = '', started, first, settleBy]: string[]): TakenChunk {
+  switch (state) {
+    case 'late':
+      return { state, facts: parseFacts(facts) }
+    case 'settled':
+      return { state, facts: parseFacts(facts), status: third as TerminalStatus }
+    case 'taken':
+      return {
+        state,
+        facts: parseFacts(facts),
+        startedAtMs: Number(started),
+        settleByMs: settleBy ? Number(settleBy) : null,
+        items: parseChunk(third || '[]'),
+        first: Number(first) === 1,
+      }
+    default:
+      return { state: state as 'gone' | 'retried' | 'stored' }
+  }
+}
+
+/** As store-chunks.lua names them. */
+function argumentsOfResult({ result, nowMs, foreseen }: Storing): (string | number | Buffer)[] {
+  const { jobId, results: outputs } = result
+  return [
+    nowMs,
+    result.chunk,
+    result.run,
+    result.ttlMs,
+    recordLifeMs(result.ttlMs),
+    result.failed,
+    result.hits,
+    result.joined,
+    Math.round(result.tokenizeUs),
+    Math.round(result.predictUs),
+    result.batchSize,
+    foreseen ? settledHeader({ jobId, progress: foreseen.progress, outputs }) : '',
+    outputs.size,
+    ...[...outputs].flat(),
+  ]
 }
 
 function outcomeOf([state, record]: ScriptOutcome): StoreOutcome {

@@ -22,13 +22,15 @@ interface Header {
   sizes: [slot: number, bytes: number][] | null
 }
 
+/** What the header says of one job. */
+export function settledHeader({ jobId, progress, outputs }: SettledJob): string {
+  const sizes = outputs && Array.from(outputs, ([slot, bytes]) => [slot, bytes.length] as [number, number])
+  return JSON.stringify({ jobId, progress, sizes } satisfies Header)
+}
+
+/** As store-chunks.lua makes it of the headers and results that it has. */
 export function encodeSettled(jobs: readonly SettledJob[]): Buffer {
-  const header: Header[] = jobs.map(({ jobId, progress, outputs }) => ({
-    jobId,
-    progress,
-    sizes: outputs && [...outputs].map(([slot, bytes]) => [slot, bytes.length]),
-  }))
-  const json = Buffer.from(JSON.stringify(header))
+  const json = Buffer.from(`[${jobs.map(settledHeader).join(',')}]`)
   const length = Buffer.alloc(4)
   length.writeUInt32LE(json.length)
   return Buffer.concat([length, json, ...jobs.flatMap(({ outputs }) => [...(outputs?.values() ?? [])])])
