@@ -150,6 +150,8 @@ export class JobStore {
   readonly #creating = new Together<Creating, boolean>((jobs) => this.#createAll(jobs), recordsAtOnce)
   readonly #taking = new Together<Taking, TakenChunk>((chunks) => this.#takeAll(chunks), recordsAtOnce)
   readonly #storing = new Together<Storing, StoreOutcome>((chunks) => this.#storeAll(chunks), recordsAtOnce)
+  /** On Redis Cluster the keys of different jobs may lie on different nodes. */
+  #jobsLieApart = false
 
   private constructor(redis: Redis) {
     this.connection = redis
@@ -205,12 +207,31 @@ export class JobStore {
     return this.#creating.ask({ job, begun: false })
   }
 
-  async #createAll(jobs: readonly Creating[]): Promise<boolean[]> {
-    const keys = jobs.flatMap(({ job }) => everyKey(job.id))
-    const created = await reach(() =>
-      this.#redis.mrCreateJobs(keys.length, ...keys, ...jobs.flatMap(argumentsOfNew)),
-    )
+  async #createAll(all: readonly Creating[]): Promise<boolean[]> {
+    const created = await this.#inOneStep(all, (jobs) => {
+      const keys = jobs.flatMap(({ job }) => everyKey(job.id))
+      return this.#redis.mrCreateJobs(keys.length, ...keys, ...jobs.flatMap(argumentsOfNew))
+    })
     return created.map((one) => one === 1)
+  }
+
+  /** One script for all where Redis runs it, else one for each: it refuses keys that lie apart before it runs anything. */
+  #inOneStep<Item, Answer>(
+    all: readonly Item[],
+    send: (items: readonly Item[]) => Promise<Answer[]>,
+  ): Promise<Answer[]> {
+    return reach(async () => {
+      if (!this.#jobsLieApart) {
+        try {
+          return await send(all)
+        } catch (error) {
+          if (!(error instanceof Error && error.message.startsWith('CROSSSLOT'))) throw error
+          this.#jobsLieApart = true
+        }
+      }
+      const answers = await Promise.all(all.map((one) => send([one])))
+      return answers.flat()
+    })
   }
 
   /** Writes the small record of a job answered in full. @throws MillraceError queue_unavailable, queue_memory */
@@ -245,15 +266,15 @@ export class JobStore {
     return this.#taking.ask({ chunk, attempt, nowMs })
   }
 
-  async #takeAll(chunks: readonly Taking[]): Promise<TakenChunk[]> {
-    const keys = chunks.flatMap(({ chunk }) => {
-      const { record, inputs, events, blobs } = keysOf(chunk.jobId)
-      return [record, inputs, events, blobs]
+  async #takeAll(all: readonly Taking[]): Promise<TakenChunk[]> {
+    const answers = await this.#inOneStep(all, (chunks) => {
+      const keys = chunks.flatMap(({ chunk }) => {
+        const { record, inputs, events, blobs } = keysOf(chunk.jobId)
+        return [record, inputs, events, blobs]
+      })
+      const each = chunks.flatMap(({ chunk: { chunk, run }, attempt, nowMs }) => [nowMs, chunk, attempt, run])
+      return this.#redis.mrTakeChunks(keys.length, ...keys, leastLifeAtWorkMs, ...each)
     })
-    const each = chunks.flatMap(({ chunk: { chunk, run }, attempt, nowMs }) => [nowMs, chunk, attempt, run])
-    const answers = await reach(() =>
-      this.#redis.mrTakeChunks(keys.length, ...keys, leastLifeAtWorkMs, ...each),
-    )
     return answers.map(takenOf)
   }
 
@@ -271,13 +292,14 @@ export class JobStore {
     return this.#storing.ask({ result, nowMs, foreseen })
   }
 
-  async #storeAll(chunks: readonly Storing[]): Promise<StoreOutcome[]> {
-    const keys = chunks.flatMap(({ result }) => everyKey(result.jobId))
-    const outcomes = await reach(() =>
-      this.#redis.mrStoreChunks(keys.length, ...keys, settledChannel, ...chunks.flatMap(argumentsOfResult)),
-    )
+  async #storeAll(all: readonly Storing[]): Promise<StoreOutcome[]> {
+    const outcomes = await this.#inOneStep(all, (chunks) => {
+      const keys = chunks.flatMap(({ result }) => everyKey(result.jobId))
+      const each = chunks.flatMap(argumentsOfResult)
+      return this.#redis.mrStoreChunks(keys.length, ...keys, settledChannel, ...each)
+    })
     return outcomes.map((outcome, i) => {
-      const foreseen = chunks[i]?.foreseen
+      const foreseen = all[i]?.foreseen
       if (foreseen && outcome[0] === 'told') return { state: 'settled-now', ...foreseen }
       return outcomeOf(outcome)
     })

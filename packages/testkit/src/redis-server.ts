@@ -20,6 +20,8 @@ export interface RedisServerOptions {
   policy?: string
   /** AOF with everysec; without it nothing is kept. Default false. */
   appendonly?: boolean
+  /** A Redis Cluster of this node alone: it has all slots, and refuses what names several. Default false. */
+  cluster?: boolean
   /** A folder of the caller's, which stays; by default a temporary one, removed by `stop`. */
   dir?: string
 }
@@ -192,6 +194,7 @@ function serverArguments(port: number, dir: string, options: RedisServerOptions)
     maxmemory: options.maxmemory ?? '0',
     'maxmemory-policy': options.policy ?? 'noeviction',
     'shutdown-timeout': '0',
+    ...(options.cluster ? { 'cluster-enabled': 'yes', 'cluster-config-file': 'nodes.conf' } : {}),
   }
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
 }

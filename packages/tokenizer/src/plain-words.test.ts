@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Tokenizer } from '@huggingface/tokenizers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { sparePlainWords } from './plain-words.js'
+import { plainIdsOf, spareWholeWords } from './plain-words.js'
 
 const starter = new URL('../../../models/all-MiniLM-L6-v2/', import.meta.url)
 
@@ -12,17 +12,26 @@ async function jsonOf(name: string) {
   return JSON.parse(await readFile(fileURLToPath(new URL(name, starter)), 'utf8'))
 }
 
-/** The library's tokenizer as it comes, and one that was told. */
-async function both(normalizer: Record<string, unknown>) {
+/** The library's tokenizer as it comes, and what is spared it. */
+async function both(change: Record<string, unknown>, settings: Record<string, unknown> = {}) {
   const file = await jsonOf('tokenizer.json')
-  const config = await jsonOf('tokenizer_config.json')
-  const changed = { ...file, normalizer: { ...file.normalizer, ...normalizer } }
+  const config = { ...(await jsonOf('tokenizer_config.json')), ...settings }
+  const changed = { ...file, ...change }
+  const library = new Tokenizer(changed, config)
   const spared = new Tokenizer(changed, config)
-  sparePlainWords(spared, changed)
-  return { asItComes: new Tokenizer(changed, config), spared, words: Object.keys(file.model.vocab) }
+  spareWholeWords(spared, changed)
+  return {
+    file,
+    library,
+    spared,
+    plainIds: plainIdsOf(spared, changed),
+    words: Object.keys(file.model.vocab),
+  }
 }
+const idsOf = (tokenizer: Tokenizer, text: string) =>
+  tokenizer.encode(text, { add_special_tokens: false }).ids
 
-describe('a BERT tokenizer that spares plain words', () => {
+describe('a BERT tokenizer that is spared plain words', () => {
   it.each([
     {},
     { lowercase: false },
@@ -30,38 +39,57 @@ describe('a BERT tokenizer that spares plain words', () => {
     { strip_accents: false },
     { clean_text: false },
     { handle_chinese_chars: false },
-  ])('gives the tokens of the library for any text: %j', async (normalizer) => {
-    const { asItComes, spared, words } = await both(normalizer)
+  ])('gives the ids of the library for any text: %j', async (change) => {
+    const { normalizer } = await jsonOf('tokenizer.json')
+    const { library, spared, plainIds, words } = await both({ normalizer: { ...normalizer, ...change } })
     const piece = fc.oneof(
       fc.constantFrom(...words),
       fc.string({ unit: fc.constantFrom(..."aZ é中\t\n\u0000\u00ad\u0301-'.#~^`0") }),
       fc.string({ unit: 'binary-ascii' }),
       fc.string({ unit: 'grapheme' }),
-      fc.constantFrom('x'.repeat(99), 'x'.repeat(100), 'x'.repeat(101), '[CLS]', '[UNK]', ' [MASK]'),
+      fc.constantFrom('x'.repeat(99), 'x'.repeat(100), 'x'.repeat(101), '[CLS]', '[UNK]', ' [MASK]', '[cls]'),
     )
     const text = fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join(' '))
+    let plain = 0
     fc.assert(
       fc.property(text, (text) => {
-        expect(spared.encode(text)).toEqual(asItComes.encode(text))
+        const ids = idsOf(library, text)
+        expect(idsOf(spared, text)).toEqual(ids)
+        const known = plainIds?.(text)
+        if (known) plain += 1
+        expect(known ?? ids).toEqual(ids)
       }),
       { numRuns: 400 },
     )
+    expect(plain).toBeGreaterThan(40)
   })
 
-  it('asks the library for nothing where all words are plain', async () => {
-    const { spared } = await both({})
-    const slow = () => {
-      throw new Error('asked')
-    }
-    Object.assign(spared.normalizer as object, { clean_text: slow })
-    expect(spared.encode('Hello, world!').ids).toEqual([101, 7592, 1010, 2088, 999, 102])
-    expect(() => spared.encode('Héllo')).toThrow('asked')
+  it('knows the ids of printable ASCII, also of words that the vocabulary has only in pieces', async () => {
+    const { library, plainIds } = await both({})
+    expect(plainIds?.('Hello, world!')).toEqual([7592, 1010, 2088, 999])
+    expect(plainIds?.('')).toEqual([])
+    const long = `unaffordably ${'x'.repeat(101)} 3.14`
+    expect(plainIds?.(long)).toEqual(idsOf(library, long))
+    expect(plainIds?.('Héllo')).toBeUndefined()
+    expect(plainIds?.('a\nb')).toBeUndefined()
   })
 
-  it('leaves what is no WordPiece alone', async () => {
-    const { spared } = await both({})
+  it('leaves to the library what has an added token, whatever its case', async () => {
+    const { file } = await both({})
+    const added = { id: 30522, content: 'Hello', normalized: true, special: false }
+    const { library, plainIds } = await both({ added_tokens: [...file.added_tokens, added] })
+    for (const text of ['say Hello', 'say hello', '[SEP]']) expect(plainIds?.(text)).toBeUndefined()
+    expect(plainIds?.('say good bye')).toEqual(idsOf(library, 'say good bye'))
+  })
+
+  it('leaves alone what is not BERT in every step', async () => {
+    const { plainIds, spared } = await both({ pre_tokenizer: { type: 'Whitespace' } })
+    expect(plainIds).toBeUndefined()
+    expect((await both({ normalizer: null })).plainIds).toBeUndefined()
+    expect((await both({}, { do_lowercase_and_remove_accent: true })).plainIds).toBeUndefined()
+    expect((await both({}, { remove_space: true })).plainIds).toBeUndefined()
     const { encode } = spared.model as unknown as { encode: unknown }
-    sparePlainWords(spared, { normalizer: null, model: { type: 'BPE' } })
+    spareWholeWords(spared, { normalizer: null, pre_tokenizer: null, model: { type: 'BPE' } })
     expect((spared.model as unknown as { encode: unknown }).encode).toBe(encode)
   })
 })

@@ -10,7 +10,7 @@ import { idsOf, type PairFrame, pairFrame, type SpecialFrame, specialFrame } fro
 import { type Mask, maskOf, refuseMasks } from './mask.js'
 import { isMessages, readMessages } from './messages.js'
 import { isPair, readPair } from './pair.js'
-import { sparePlainWords } from './plain-words.js'
+import { plainIdsOf, spareWholeWords } from './plain-words.js'
 import { type SpanFinder, spanFinder } from './spans.js'
 import { isTokenIds, readTokenIds } from './token-ids.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
@@ -91,7 +91,8 @@ export async function loadTextTokenizer(
       cause: error,
     })
   }
-  sparePlainWords(tokenizer, files.tokenizer)
+  spareWholeWords(tokenizer, files.tokenizer)
+  const plainIds = plainIdsOf(tokenizer, files.tokenizer)
   // The library has made its own maps of it: kept, it would take up room twice (1.6 MB for 30,000 words).
   delete files.tokenizer.model.vocab
   const typed = (files.modelConfig.type_vocab_size ?? 2) > 1
@@ -114,7 +115,8 @@ export async function loadTextTokenizer(
 
   const contentOfText = (text: string): number[] => {
     const stripped = strip ? text.trim() : text
-    return idsOf(tokenizer, lowerCase ? stripped.toLowerCase() : stripped, false)
+    const asked = lowerCase ? stripped.toLowerCase() : stripped
+    return plainIds?.(asked) ?? idsOf(tokenizer, asked, false)
   }
   /** The one or two runs of ids between the special tokens. */
   const partsOf = (input: string): Parts => {
