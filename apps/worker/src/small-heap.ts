@@ -12,6 +12,6 @@ const isLimited = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((op
 )
 if (!isLimited) setFlagsFromString('--semi-space-growth-factor=1')
 // The old one is collected when it has grown by this share of what was alive.
-setFlagsFromString('--heap-growing-percent=40')
+setFlagsFromString('--heap-growing-percent=70')
 // And moved together each time: the holes that old objects leave are given back, not kept for others.
 setFlagsFromString('--compact-on-every-full-gc')
