@@ -1,6 +1,6 @@
 /** What a receiver gets: the message's id and its body. Pure. */
 import { isTerminal, type WebhookEvent } from '@millrace/contracts'
-import { ResultTexts, storedJobText, viewOf } from '@millrace/job-view'
+import { ResultTexts, storedJobJson, viewOf } from '@millrace/job-view'
 import type { StoredJob, WebhookData } from '@millrace/jobs'
 
 /** Standard Webhooks: keep a body smaller than this, and say where the rest is. */
@@ -28,7 +28,7 @@ export function messageBody(job: StoredJob, event: WebhookEvent, publicUrl: stri
   const view = { ...viewOf(job, noQueue), queue: null, output: null }
   if (!isTerminal(job.status)) return wrap(JSON.stringify(view))
   if (leastTextBytes(job) < bodyLimitBytes) {
-    const body = wrap(storedJobText(job, texts, noQueue))
+    const body = wrap(storedJobJson(job, texts, noQueue).toString())
     if (Buffer.byteLength(body) < bodyLimitBytes) return body
   }
   return wrap(JSON.stringify({ ...view, output_url: `${publicUrl}/v1/jobs/${job.id}` }))

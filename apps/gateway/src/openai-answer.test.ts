@@ -3,7 +3,7 @@ import { encodeError, encodeVector } from '@millrace/cache'
 import { embeddingListSchema } from '@millrace/contracts'
 import { ResultTexts } from '@millrace/job-view'
 import { expect, test } from 'vitest'
-import { type Embedded, embeddingsText } from './openai-answer.js'
+import { type Embedded, embeddingsJson } from './openai-answer.js'
 import { openAiErrorOf } from './openai-error.js'
 
 const texts = new ResultTexts(1 << 20)
@@ -22,12 +22,12 @@ const embedded = (results: Buffer[], more: Partial<Embedded> = {}): Embedded => 
   ...more,
 })
 
-const fault = (given: Embedded) => embeddingsText(given, texts).then(() => undefined, openAiErrorOf)
+const fault = (given: Embedded) => embeddingsJson(given, texts).then(() => undefined, openAiErrorOf)
 
 test('each input has its vector, in its place, under its index', async () => {
   const list = embeddingListSchema
     .strict()
-    .parse(JSON.parse(await embeddingsText(embedded([one, two]), texts)))
+    .parse(JSON.parse(String(await embeddingsJson(embedded([one, two]), texts))))
   expect(list).toEqual({
     object: 'list',
     data: [
@@ -41,8 +41,8 @@ test('each input has its vector, in its place, under its index', async () => {
 })
 
 test('base64 is of little-endian float32', async () => {
-  const text = await embeddingsText(embedded([one, two], { encoding: 'base64' }), texts)
-  const bytes = Buffer.from(JSON.parse(text).data[1].embedding, 'base64')
+  const json = await embeddingsJson(embedded([one, two], { encoding: 'base64' }), texts)
+  const bytes = Buffer.from(JSON.parse(String(json)).data[1].embedding, 'base64')
   expect([bytes.readFloatLE(0), bytes.readFloatLE(4), bytes.length]).toEqual([2, 0, 8])
 })
 
@@ -66,11 +66,11 @@ test('a result that is missing is a failure, never a shorter list', async () => 
 
 test('others get their turn while a long list is written', async () => {
   let written = false
-  const text = embeddingsText(embedded([one, two], { slots: Array(1000).fill(0) }), texts)
-  void text.then(() => {
+  const json = embeddingsJson(embedded([one, two], { slots: Array(1000).fill(0) }), texts)
+  void json.then(() => {
     written = true
   })
   await nextTurn()
   expect(written).toBe(false)
-  expect(JSON.parse(await text).data).toHaveLength(1000)
+  expect(JSON.parse(String(await json)).data).toHaveLength(1000)
 })

@@ -1,7 +1,7 @@
-/** The answer of OpenAI's embeddings route, written out by hand around vectors that are JSON text already. */
+/** The answer of OpenAI's embeddings route, written out by hand around vectors that may be JSON already. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Encoding } from '@millrace/contracts'
-import type { ResultTexts } from '@millrace/job-view'
+import { jsonBytes, type ResultTexts } from '@millrace/job-view'
 import { refuseFailed } from './refuse-failed.js'
 
 /** Vectors written in one turn of the event loop: others wait some 5 ms for us. */
@@ -20,18 +20,23 @@ export interface Embedded {
 }
 
 /** @throws MillraceError where an input failed: this form has no place for the error of one */
-export async function embeddingsText(embedded: Embedded, texts: ResultTexts): Promise<string> {
+export async function embeddingsJson(embedded: Embedded, texts: ResultTexts): Promise<Buffer<ArrayBuffer>> {
   const { single, slots, results, held, encoding, model, promptTokens } = embedded
   refuseFailed(embedded, (i) => (single ? 'input' : `input[${i}]`))
-  const data: string[] = []
+  const pieces = [Buffer.from('{"object":"list","data":[')]
   for (const [index, slot] of slots.entries()) {
     const bytes = results.get(slot)
     if (bytes) {
-      const numbers = texts.textOf(bytes, { encoding }, held)
-      data.push(`{"object":"embedding","index":${index},"embedding":${numbers}}`)
+      const entry = jsonBytes((json) => {
+        json.text(`${pieces.length > 1 ? ',' : ''}{"object":"embedding","index":${index},"embedding":`)
+        texts.write(json, bytes, { encoding }, held)
+        json.text('}')
+      })
+      pieces.push(entry)
     }
     if (index % turnItems === turnItems - 1) await nextTurn()
   }
   const usage = JSON.stringify({ prompt_tokens: promptTokens, total_tokens: promptTokens })
-  return `{"object":"list","data":[${data.join(',')}],"model":${JSON.stringify(model)},"usage":${usage}}`
+  pieces.push(Buffer.from(`],"model":${JSON.stringify(model)},"usage":${usage}}`))
+  return Buffer.concat(pieces)
 }

@@ -1,6 +1,6 @@
 import { contentKey, encodeVector } from '@millrace/cache'
 import { MillraceError, type ModelFacts, writeMediaInput } from '@millrace/contracts'
-import { knownJobText, ResultTexts, storedJobText } from '@millrace/job-view'
+import { knownJobJson, ResultTexts, storedJobJson } from '@millrace/job-view'
 import type { KnownJob, NewJob, StoredJob } from '@millrace/jobs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -156,7 +156,7 @@ test('any mix of duplicates, hits and misses is answered in order and in full, a
           if (submitted.kind !== 'known') throw new Error('it was queued')
           expect(created).toEqual([])
           expect(remembered).toHaveLength(1)
-          const job = JSON.parse(knownJobText(submitted.job, submitted.results, texts))
+          const job = JSON.parse(String(knownJobJson(submitted.job, submitted.results, texts)))
           expect(job.output).toEqual(numbersOf(inputs))
           return
         }
@@ -169,7 +169,9 @@ test('any mix of duplicates, hits and misses is answered in order and in full, a
         const outputs = new Map(submitted.job.outputs)
         for (const { slot, input: text } of queued) outputs.set(slot, vectorOf(text))
         const settled = { ...submitted.job, status: 'succeeded' as const, outputs }
-        const job = JSON.parse(storedJobText(settled, texts, { waiting: 0, chunksPerS: 0, workers: 1 }))
+        const job = JSON.parse(
+          String(storedJobJson(settled, texts, { waiting: 0, chunksPerS: 0, workers: 1 })),
+        )
         expect(job.output).toEqual(numbersOf(inputs))
         expect(job.metrics.cache).toEqual({
           hits: distinct.length - missing.length,

@@ -1,8 +1,9 @@
 import { shortFloat } from '@millrace/contracts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { floatsText } from './float-text.js'
+import { jsonBytes } from './json-bytes.js'
 
+const floatsText = (values: Float32Array) => jsonBytes((json) => json.floats(values)).toString()
 const readBack = (text: string) => Float32Array.from(JSON.parse(text) as number[])
 
 test('every finite vector reads back exactly', () => {

@@ -1,10 +1,11 @@
 export {
   type JobWithoutOutput,
-  knownJobText,
+  knownJobJson,
   type QueueEstimate,
   queueState,
-  storedJobText,
+  storedJobJson,
   viewOf,
 } from './job-view.js'
+export { jsonBytes } from './json-bytes.js'
 export { rankedLabels, scoreNumber } from './scores.js'
 export { itemErrorText, type ResultForm, ResultTexts } from './vector-json.js'

@@ -2,7 +2,7 @@ import { encodeError, encodeVector } from '@millrace/cache'
 import { type JobStatus, jobSchema } from '@millrace/contracts'
 import { freshProgress, type JobProgress, type KnownJob, limitsFrom, storedJob } from '@millrace/jobs'
 import { expect, test } from 'vitest'
-import { knownJobText, storedJobText } from './job-view.js'
+import { knownJobJson, storedJobJson } from './job-view.js'
 import { ResultTexts } from './vector-json.js'
 
 const texts = new ResultTexts(1 << 20)
@@ -34,7 +34,9 @@ const broken = encodeError({ code: 'input_crashes_model', detail: 'twice' })
 function view(progress: Partial<JobProgress>, outputs: [number, Buffer][] = [], more = {}) {
   const fresh = freshProgress(1, limitsFrom(facts, facts.createdAtMs))
   const job = storedJob({ ...facts, ...more }, { ...fresh, ...progress }, new Map(outputs))
-  return jobSchema.parse(JSON.parse(storedJobText(job, texts, { waiting: 30, chunksPerS: 10, workers: 2 })))
+  return jobSchema.parse(
+    JSON.parse(String(storedJobJson(job, texts, { waiting: 30, chunksPerS: 10, workers: 2 }))),
+  )
 }
 
 const settled = { startedAtMs: 1500, completedAtMs: 2000, chunksDone: 1, batchSize: 2, attempts: 1 }
@@ -111,7 +113,7 @@ test('a job known at submit reads as one that succeeded at once', () => {
     inputs: ['a', 'b'],
     expiresAtMs: 61_000,
   }
-  expect(jobSchema.parse(JSON.parse(knownJobText(job, [one, two], texts)))).toMatchObject({
+  expect(jobSchema.parse(JSON.parse(String(knownJobJson(job, [one, two], texts))))).toMatchObject({
     status: 'succeeded',
     output: [[1], [2], [1]],
     progress: { done: 3, total: 3 },

@@ -1,7 +1,8 @@
-/** A job as its client sees it. Written out by hand around results that are JSON text already. */
+/** A job as its client sees it. Written out by hand, as JSON in bytes, around results that may be JSON already. */
 import { decodeResult } from '@millrace/cache'
 import type { Delivery, ItemError, Job, QueueState } from '@millrace/contracts'
 import type { JobIdentity, KnownJob, StoredJob } from '@millrace/jobs'
+import { type JsonBytes, jsonBytes } from './json-bytes.js'
 import { itemErrorText, type ResultForm, type ResultTexts } from './vector-json.js'
 
 /** What the queue looks like from here, for a job that waits. */
@@ -18,24 +19,28 @@ export type JobWithoutOutput = Omit<Job, 'output'>
 const notComputed: ItemError = { code: 'inference_failed', detail: 'this item was not computed' }
 
 /** @param deliveries tries to deliver its webhook, oldest first */
-export function storedJobText(
+export function storedJobJson(
   job: StoredJob,
   texts: ResultTexts,
   queue: QueueEstimate,
   deliveries: readonly Delivery[] = [],
-): string {
+): Buffer<ArrayBuffer> {
   const computed = (job.status === 'succeeded' || job.status === 'failed') && job.outputs.size > 0
-  const output = computed
-    ? outputText(job, job.outputs, { texts, held: false }, errorOf(job) ?? notComputed)
-    : 'null'
-  return withOutput(viewOf(job, queue, deliveries), output)
+  return withOutput(viewOf(job, queue, deliveries), (json) => {
+    if (computed) writeOutput(json, job, job.outputs, { texts, held: false }, errorOf(job) ?? notComputed)
+    else json.text('null')
+  })
 }
 
 /** @param results by slot, as the result cache hands them out */
-export function knownJobText(job: KnownJob, results: readonly Buffer[], texts: ResultTexts): string {
-  return withOutput(
-    knownView(job),
-    outputText(job, new Map(results.entries()), { texts, held: true }, notComputed),
+export function knownJobJson(
+  job: KnownJob,
+  results: readonly Buffer[],
+  texts: ResultTexts,
+): Buffer<ArrayBuffer> {
+  const bySlot = new Map(results.entries())
+  return withOutput(knownView(job), (json) =>
+    writeOutput(json, job, bySlot, { texts, held: true }, notComputed),
   )
 }
 
@@ -110,21 +115,29 @@ function asGiven({ id, priority, metadata }: JobIdentity): Pick<Job, 'priority' 
   return { priority, metadata, urls: { get: self, events: `${self}/events`, cancel: `${self}/cancel` } }
 }
 
-function withOutput(view: JobWithoutOutput, output: string): string {
-  return `${JSON.stringify(view).slice(0, -1)},"output":${output}}`
+function withOutput(view: JobWithoutOutput, write: (json: JsonBytes) => void): Buffer<ArrayBuffer> {
+  return jsonBytes((json) => {
+    json.text(`${JSON.stringify(view).slice(0, -1)},"output":`)
+    write(json)
+    json.text('}')
+  })
 }
 
-function outputText(
+function writeOutput(
+  json: JsonBytes,
   job: Pick<StoredJob, 'single' | 'slots'> & ResultForm,
   results: ReadonlyMap<number, Buffer>,
   { texts, held }: { texts: ResultTexts; held: boolean },
   absent: ItemError,
-): string {
-  const items = job.slots.map((slot) => {
+): void {
+  if (!job.single) json.text('[')
+  for (const [i, slot] of job.slots.entries()) {
+    if (i > 0) json.text(',')
     const bytes = results.get(slot)
-    return bytes ? texts.textOf(bytes, job, held) : itemErrorText(absent)
-  })
-  return job.single ? (items[0] ?? 'null') : `[${items.join(',')}]`
+    if (bytes) texts.write(json, bytes, job, held)
+    else json.text(itemErrorText(absent))
+  }
+  if (!job.single) json.text(']')
 }
 
 /** A failed job says why: what it was settled with, or else what its first item failed with. */

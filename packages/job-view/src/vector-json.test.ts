@@ -1,24 +1,28 @@
 import { encodeCandidates, encodeError, encodeLabels, encodeScore, encodeVector } from '@millrace/cache'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { jsonBytes } from './json-bytes.js'
 import { rankedLabels } from './scores.js'
-import { ResultTexts } from './vector-json.js'
+import { type ResultForm, ResultTexts } from './vector-json.js'
+
+const textOf = (texts: ResultTexts, ...[bytes, form, held]: [Buffer, ResultForm, boolean]) =>
+  jsonBytes((json) => texts.write(json, bytes, form, held)).toString()
 
 test('what JSON cannot say is null', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([Number.NaN, Number.POSITIVE_INFINITY, 1]))
-  expect(texts.textOf(vector, { encoding: 'float' }, true)).toBe('[null,null,1]')
+  expect(textOf(texts, vector, { encoding: 'float' }, true)).toBe('[null,null,1]')
 })
 
 test('a result is numbers, base64 of little-endian float32, or its error', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([0.1, -0.25, 0, 1]))
-  expect(texts.textOf(vector, { encoding: 'float' }, true)).toBe('[0.1,-0.25,0,1]')
-  const bytes = Buffer.from(JSON.parse(texts.textOf(vector, { encoding: 'base64' }, true)), 'base64')
+  expect(textOf(texts, vector, { encoding: 'float' }, true)).toBe('[0.1,-0.25,0,1]')
+  const bytes = Buffer.from(JSON.parse(textOf(texts, vector, { encoding: 'base64' }, true)), 'base64')
   expect([0, 4, 8, 12].map((at) => bytes.readFloatLE(at))).toEqual([Math.fround(0.1), -0.25, 0, 1])
   const failed = encodeError({ code: 'input_too_long', detail: '300 tokens' })
   for (const encoding of ['float', 'base64'] as const) {
-    expect(JSON.parse(texts.textOf(failed, { encoding }, true))).toEqual({
+    expect(JSON.parse(textOf(texts, failed, { encoding }, true))).toEqual({
       error: { code: 'input_too_long', detail: '300 tokens' },
     })
   }
@@ -28,16 +32,16 @@ test('one result asked for in both encodings keeps each', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([1]))
   expect([
-    texts.textOf(vector, { encoding: 'float' }, true),
-    texts.textOf(vector, { encoding: 'base64' }, true),
-    texts.textOf(vector, { encoding: 'float' }, true),
+    textOf(texts, vector, { encoding: 'float' }, true),
+    textOf(texts, vector, { encoding: 'base64' }, true),
+    textOf(texts, vector, { encoding: 'float' }, true),
   ]).toEqual(['[1]', '"AACAPw=="', '[1]'])
 })
 
 test('the text of a vector is kept where the cache holds its bytes, and only there', () => {
   const texts = new ResultTexts(1 << 20)
   const vector = encodeVector(new Float32Array([1]))
-  const said = (held: boolean) => texts.textOf(vector, { encoding: 'float' }, held)
+  const said = (held: boolean) => textOf(texts, vector, { encoding: 'float' }, held)
   // Changed under its hand: what is kept is told by what it says.
   const change = (to: number) => encodeVector(new Float32Array([to])).copy(vector)
   expect(said(false)).toBe('[1]')
@@ -55,9 +59,9 @@ test('labels come best first, as many as were asked for', () => {
     { label: 'mid', score: 0.2 },
     { label: 'low', score: 0.1 },
   ]
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float' }, true))).toEqual(all)
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 2 }, true))).toEqual(all.slice(0, 2))
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 99 }, true))).toEqual(all)
+  expect(JSON.parse(textOf(texts, bytes, { encoding: 'float' }, true))).toEqual(all)
+  expect(JSON.parse(textOf(texts, bytes, { encoding: 'float', topK: 2 }, true))).toEqual(all.slice(0, 2))
+  expect(JSON.parse(textOf(texts, bytes, { encoding: 'float', topK: 99 }, true))).toEqual(all)
 })
 
 test('every ranking holds every label once, and no label stands behind a worse one', () => {
@@ -78,7 +82,8 @@ test('a score is the sigmoid of its logit, or the logit itself', () => {
   const texts = new ResultTexts(1 << 20)
   const scoreOf = (logit: number, rawScores?: boolean) =>
     JSON.parse(
-      texts.textOf(
+      textOf(
+        texts,
         encodeScore(logit),
         { encoding: 'float', ...(rawScores === undefined ? {} : { rawScores }) },
         true,
@@ -99,7 +104,7 @@ test('of candidates the best five are written, or so many as are asked for', () 
     sequence: `the t${at}.`,
   }))
   const bytes = encodeCandidates(all)
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float' }, true))).toEqual(all.slice(0, 5))
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 1 }, true))).toEqual(all.slice(0, 1))
-  expect(JSON.parse(texts.textOf(bytes, { encoding: 'float', topK: 20 }, true))).toEqual(all)
+  expect(JSON.parse(textOf(texts, bytes, { encoding: 'float' }, true))).toEqual(all.slice(0, 5))
+  expect(JSON.parse(textOf(texts, bytes, { encoding: 'float', topK: 1 }, true))).toEqual(all.slice(0, 1))
+  expect(JSON.parse(textOf(texts, bytes, { encoding: 'float', topK: 20 }, true))).toEqual(all)
 })

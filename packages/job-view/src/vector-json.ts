@@ -1,9 +1,9 @@
-/** Result bytes as JSON text. The text of a vector that the cache holds is kept beside it: a hot text is written out once. */
+/** Result bytes as JSON. The text of a vector that the cache holds is kept beside it: a hot text is written out once. */
 import { decodeResult, isVectorResult, vectorBytes } from '@millrace/cache'
 import type { ItemError } from '@millrace/contracts'
 import type { JobIdentity } from '@millrace/jobs'
 import { LRUCache } from 'lru-cache'
-import { floatsText } from './float-text.js'
+import type { JsonBytes } from './json-bytes.js'
 import { rankedLabels, scoreNumber } from './scores.js'
 
 /** How a client wants results written out. */
@@ -11,7 +11,7 @@ export type ResultForm = Pick<JobIdentity, 'encoding' | 'topK' | 'rawScores'>
 
 export class ResultTexts {
   /** By the bytes' identity: the result cache hands out the same Buffer for as long as it holds it. */
-  readonly #texts: LRUCache<Buffer, string>
+  readonly #texts: LRUCache<Buffer, Buffer>
 
   constructor(maxBytes: number) {
     this.#texts = new LRUCache({
@@ -26,15 +26,21 @@ export class ResultTexts {
    * @param held whether the result cache holds these very bytes: the text of others, just computed or read from a record,
    * would never be found again
    */
-  textOf(bytes: Buffer, form: ResultForm, held: boolean): string {
-    if (!isVectorResult(bytes)) return smallText(bytes, form)
-    if (form.encoding === 'base64') return `"${vectorBytes(bytes).toString('base64')}"`
-    let text = this.#texts.get(bytes)
-    if (text === undefined) {
-      text = numbersText(bytes)
-      if (held) this.#texts.set(bytes, text)
+  write(json: JsonBytes, bytes: Buffer, form: ResultForm, held: boolean): void {
+    if (!isVectorResult(bytes)) json.text(smallText(bytes, form))
+    else if (form.encoding === 'base64') json.text(`"${vectorBytes(bytes).toString('base64')}"`)
+    else this.#writeNumbers(json, bytes, held)
+  }
+
+  #writeNumbers(json: JsonBytes, bytes: Buffer, held: boolean): void {
+    const known = this.#texts.get(bytes)
+    if (known) {
+      json.bytes(known)
+      return
     }
-    return text
+    const start = json.length
+    json.floats(vectorOf(bytes))
+    if (held) this.#texts.set(bytes, json.since(start))
   }
 }
 
@@ -64,8 +70,8 @@ function smallText(bytes: Buffer, { topK, rawScores = false }: ResultForm): stri
   }
 }
 
-function numbersText(bytes: Buffer): string {
+function vectorOf(bytes: Buffer): Float32Array {
   const result = decodeResult(bytes)
   if (result.kind !== 'vector') throw new Error('something else was taken for a vector')
-  return floatsText(result.values)
+  return result.values
 }

@@ -4,7 +4,7 @@ import { isTerminal, jobSchema, MillraceError } from '@millrace/contracts'
 import { endJob, type StoredJob, storedJob } from '@millrace/jobs'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
-import { storedText } from '../stored-text.js'
+import { storedJson } from '../stored-json.js'
 import { jobParams, problems } from './answers.js'
 import { canceledJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
@@ -33,7 +33,7 @@ export function cancelJob(context: GatewayContext) {
     if (canceled.status !== 'canceled') {
       throw new MillraceError('job_settled', `The job '${job.id}' is settled: ${canceled.status}`)
     }
-    return jobAnswer(c, 200, job.id, await storedText(canceled, context))
+    return jobAnswer(c, 200, job.id, await storedJson(canceled, context))
   }
 }
 

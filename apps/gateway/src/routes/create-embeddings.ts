@@ -4,7 +4,7 @@ import { createEmbeddingsSchema, embeddingListSchema, fieldError, type ModelFact
 import type { GatewayContext, RequestContext } from '../context.js'
 import { chargeTokens } from '../middleware/rate-limit.js'
 import { modelOf } from '../model-of.js'
-import { embeddingsText } from '../openai-answer.js'
+import { embeddingsJson } from '../openai-answer.js'
 import { readEmbeddingsBody } from '../openai-body.js'
 import { openAiErrorAnswers } from '../openai-error.js'
 import { embeddingsInputs } from '../openai-inputs.js'
@@ -64,9 +64,9 @@ export function createEmbeddings(context: GatewayContext) {
     const { slots, results, cache } = done
     const held = cache === 'hit'
     const embedded = { model: model.alias, single, encoding, slots, results, held, promptTokens }
-    const text = await embeddingsText(embedded, texts)
+    const json = await embeddingsJson(embedded, texts)
     setHeader(c, 'x-cache', cache)
-    return c.body(text, 200, { 'content-type': 'application/json' })
+    return c.body(json, 200, { 'content-type': 'application/json' })
   }
 }
 

@@ -1,7 +1,7 @@
 /** GET /v1/jobs/{id}: a job as it is now or, with a wait, once it is settled. */
 import { createRoute } from '@hono/zod-openapi'
 import { jobSchema } from '@millrace/contracts'
-import { knownJobText } from '@millrace/job-view'
+import { knownJobJson } from '@millrace/job-view'
 import { z } from 'zod'
 import { clientGone } from '../client-gone.js'
 import type { GatewayContext, RequestContext } from '../context.js'
@@ -10,7 +10,7 @@ import { waitSeconds } from '../prefer.js'
 import { readJob } from '../read-job.js'
 import { setHeader } from '../set-header.js'
 import { settledJob } from '../settled-job.js'
-import { storedText } from '../stored-text.js'
+import { storedJson } from '../stored-json.js'
 import { jobParams, prefer, problems } from './answers.js'
 import { succeededJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
@@ -59,10 +59,10 @@ export function getJob(context: GatewayContext) {
     const signal = waitS > 0 ? clientGone(c, context.stopping) : context.stopping
     const read = () => readJob(id, c.get('tenant').name, context)
     const job = await settledJob(id, waitS * 1000, { ...context, read }, signal)
-    const text =
+    const json =
       job.kind === 'known'
-        ? knownJobText(job, await knownResults.of(job), context.texts)
-        : await storedText(job, context)
-    return jobAnswer(c, 200, id, text)
+        ? knownJobJson(job, await knownResults.of(job), context.texts)
+        : await storedJson(job, context)
+    return jobAnswer(c, 200, id, json)
   }
 }

@@ -5,7 +5,7 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { createRoute } from '@hono/zod-openapi'
 import { isTerminal, type JobEvent, MillraceError } from '@millrace/contracts'
-import { knownJobText, queueState } from '@millrace/job-view'
+import { knownJobJson, queueState } from '@millrace/job-view'
 import { eventsAtOnce, type KnownJob, type StoredEvent, type StoredJob, watchEvents } from '@millrace/jobs'
 import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
@@ -13,7 +13,7 @@ import { EventWriter } from '../event-writer.js'
 import { KnownResults } from '../known-results.js'
 import { readJob } from '../read-job.js'
 import { msToLimit, rereadMs } from '../settled-job.js'
-import { storedText } from '../stored-text.js'
+import { storedJson } from '../stored-json.js'
 import { jobParams, lastEventId, problems } from './answers.js'
 import { exampleEvent } from './examples.js'
 
@@ -108,7 +108,11 @@ async function follow(
 ): Promise<void> {
   if (job.kind === 'known') {
     const results = await new KnownResults(context).of(job)
-    writer.send({ id: knownId, type: 'succeeded', data: knownJobText(job, results, context.texts) })
+    writer.send({
+      id: knownId,
+      type: 'succeeded',
+      data: knownJobJson(job, results, context.texts).toString(),
+    })
     return
   }
   let at = lastId ?? queuedId
@@ -156,7 +160,7 @@ async function written(
   }
   if (event.output !== undefined) return { type, data: JSON.stringify(event.output) }
   const settled = isTerminal(job.status) ? job : await readJob(job.id, job.tenant, context)
-  return { type, data: settled.kind === 'stored' ? await storedText(settled, context) : 'null' }
+  return { type, data: settled.kind === 'stored' ? String(await storedJson(settled, context)) : 'null' }
 }
 
 function isTerminalEvent({ type }: StoredEvent): boolean {

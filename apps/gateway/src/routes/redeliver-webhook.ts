@@ -3,7 +3,7 @@ import { createRoute } from '@hono/zod-openapi'
 import { isTerminal, jobSchema, MillraceError } from '@millrace/contracts'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
-import { storedText } from '../stored-text.js'
+import { storedJson } from '../stored-json.js'
 import { jobParams, problems } from './answers.js'
 import { deliveredJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
@@ -32,6 +32,6 @@ export function redeliverWebhook(context: GatewayContext) {
       throw new MillraceError('no_webhook', `The job '${job.id}' has no webhook, or nothing to tell it yet`)
     }
     await context.webhooks.redeliver({ job: job.id, run: job.run, event })
-    return jobAnswer(c, 202, job.id, await storedText(job, context))
+    return jobAnswer(c, 202, job.id, await storedJson(job, context))
   }
 }

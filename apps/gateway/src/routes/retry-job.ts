@@ -6,7 +6,7 @@ import { admitOrSay } from '../admit-or-say.js'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { readStoredJob } from '../read-job.js'
 import { setHeader } from '../set-header.js'
-import { storedText } from '../stored-text.js'
+import { storedJson } from '../stored-json.js'
 import { jobParams, problems } from './answers.js'
 import { queuedJob } from './examples.js'
 import { jobAnswer } from './submit-job.js'
@@ -61,7 +61,7 @@ export function retryJob(context: GatewayContext) {
     await queues.add(job.model, { jobId: job.id, run: progress.run, chunks }, job.priority)
     setHeader(c, 'location', `/v1/jobs/${job.id}`)
     const queued = storedJob(facts, progress, new Map())
-    return jobAnswer(c, 202, job.id, await storedText(queued, context))
+    return jobAnswer(c, 202, job.id, await storedJson(queued, context))
   }
 }
 

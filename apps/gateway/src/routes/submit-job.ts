@@ -9,7 +9,7 @@ import {
   submitJobSchema,
   taskContracts,
 } from '@millrace/contracts'
-import { knownJobText } from '@millrace/job-view'
+import { knownJobJson } from '@millrace/job-view'
 import type { SettledJob, StoredJob } from '@millrace/jobs'
 import { z } from 'zod'
 import { cacheScope } from '../cache-scope.js'
@@ -28,7 +28,7 @@ import { readJob } from '../read-job.js'
 import { repeatableId } from '../repeatable.js'
 import { setHeader } from '../set-header.js'
 import { rereadMs, settledJob } from '../settled-job.js'
-import { storedText } from '../stored-text.js'
+import { storedJson } from '../stored-json.js'
 import { type SubmitRequest, type Submitted, submit } from '../submit.js'
 import { SubmitBodies } from '../submit-bodies.js'
 import { idempotencyKey, prefer, problems } from './answers.js'
@@ -249,21 +249,26 @@ async function knownAnswer(
   context: GatewayContext,
 ): Promise<Response> {
   setHeader(c, 'x-cache', 'hit')
-  const text = knownJobText(job, results, context.texts)
+  const json = knownJobJson(job, results, context.texts)
   await endOfTurn()
-  return jobAnswer(c, 200, job.id, text)
+  return jobAnswer(c, 200, job.id, json)
 }
 
 /** 200 with the settled job, or 202 with where to look for it. */
 async function storedAnswer(c: RequestContext, job: StoredJob, context: GatewayContext): Promise<Response> {
   setHeader(c, 'x-cache', job.knownCount === job.slotCount ? 'hit' : job.knownCount > 0 ? 'partial' : 'miss')
-  const text = await storedText(job, context)
-  if (job.completedAtMs !== null) return jobAnswer(c, 200, job.id, text)
+  const json = await storedJson(job, context)
+  if (job.completedAtMs !== null) return jobAnswer(c, 200, job.id, json)
   setHeader(c, 'location', `/v1/jobs/${job.id}`)
-  return jobAnswer(c, 202, job.id, text)
+  return jobAnswer(c, 202, job.id, json)
 }
 
-export function jobAnswer(c: RequestContext, status: 200 | 202, jobId: string, text: string): Response {
+export function jobAnswer(
+  c: RequestContext,
+  status: 200 | 202,
+  jobId: string,
+  json: Buffer<ArrayBuffer>,
+): Response {
   setHeader(c, 'x-job-id', jobId)
-  return c.body(text, status, { 'content-type': 'application/json' })
+  return c.body(json, status, { 'content-type': 'application/json' })
 }
