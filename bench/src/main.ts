@@ -23,8 +23,7 @@ const { values: flags } = parseArgs({
   options: {
     workers: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
-    // A round begins and ends with an empty fleet: its first second gives some 8 % less.
-    seconds: { type: 'string', default: '10' },
+    seconds: { type: 'string', default: '6' },
     'warm-up': { type: 'string', default: '60' },
     out: {
       type: 'string',
