@@ -40,7 +40,13 @@ interface Move {
 export async function repairSaved(graph: string): Promise<void> {
   const moves: Move[] = []
   const repaired = rewrite('model', await readFile(graph), newPlaces(moves))
-  const [data, moved] = [`${graph}.data`, `${graph}.data.repaired`]
+  // Where all weights are small they lie in the graph, and there is no other file.
+  if (moves.length > 0) await moveAll(`${graph}.data`, moves)
+  await writeFile(graph, repaired)
+}
+
+async function moveAll(data: string, moves: readonly Move[]): Promise<void> {
+  const moved = `${data}.repaired`
   const from = await open(data)
   const to = await open(moved, 'w')
   try {
@@ -50,7 +56,6 @@ export async function repairSaved(graph: string): Promise<void> {
     await to.close()
   }
   await rename(moved, data)
-  await writeFile(graph, repaired)
 }
 
 /** Gives each piece its new place, in the order in which they are named. */
