@@ -36,7 +36,7 @@ export function plainIdsOf(tokenizer: Tokenizer, files: Files): PlainIds | undef
   if (steps.join(' ') !== 'BertNormalizer BertPreTokenizer WordPiece') return undefined
   const { model, added_tokens_map: addedTokens, ...other } = tokenizer as unknown as WordPieceTokenizer
   if (other.remove_space || other.do_lowercase_and_remove_accent || model.fuse_unk) return undefined
-  const { tokens_to_ids: vocabulary, unk_token_id: unknown, max_input_chars_per_word: longest } = model
+  const { tokens_to_ids: vocabulary, unk_token_id: unknown } = model
   const lowercase = Boolean(files.normalizer?.lowercase)
   const added = [...addedTokens.keys()]
   const idOf = (token: string) => addedTokens.get(token)?.id ?? vocabulary.get(token) ?? unknown
@@ -44,18 +44,11 @@ export function plainIdsOf(tokenizer: Tokenizer, files: Files): PlainIds | undef
     if (!printableAscii.test(text)) return undefined
     const plain = lowercase ? text.toLowerCase() : text
     if (added.some((token) => text.includes(token) || plain.includes(token))) return undefined
-    const ids: number[] = []
-    for (const word of plain.match(asciiWords) ?? []) {
-      // The longest piece that a word begins with is taken first: of a word that the vocabulary has, the word itself.
-      const id = word.length <= longest ? vocabulary.get(word) : undefined
-      if (id !== undefined) ids.push(id)
-      else for (const piece of model.encode([word])) ids.push(idOf(piece))
-    }
-    return ids
+    return model.encode(plain.match(asciiWords) ?? []).map(idOf)
   }
 }
 
-/** For texts that are not plain, but in part. */
+/** The longest piece that a word begins with is taken first: of a word that the vocabulary has, the word itself. */
 export function spareWholeWords(tokenizer: Tokenizer, files: Files): void {
   if (files.model.type !== 'WordPiece') return
   const { model } = tokenizer as unknown as WordPieceTokenizer
