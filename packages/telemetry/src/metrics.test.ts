@@ -51,6 +51,14 @@ test('two processes of one test never share a registry', async () => {
   expect(() => gatewayMetrics(createMetrics())).not.toThrow()
 })
 
+test('the delay of the event loop is sampled seldom enough to leave an idle process alone', async () => {
+  const registry = createMetrics()
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  const text = await registry.metrics()
+  const least = /^millrace_nodejs_eventloop_lag_min_seconds (\S+)$/m.exec(text)?.[1]
+  expect(Number(least)).toBeGreaterThan(0.04)
+})
+
 describe('queue gauges', () => {
   const reading: QueueReading = { model: 'm', waiting: 7, active: 2, oldestWaitMs: 1500 }
 

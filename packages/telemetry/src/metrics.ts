@@ -8,10 +8,20 @@ import { withTimeout } from './with-timeout.js'
 /** Has `metrics(): Promise<string>` and `contentType`. Each process makes its own, so tests never share one. */
 export type MetricsRegistry = Registry
 
+/**
+ * Between two samples of the event loop's delay, of which each wakes the process. The delay is measured from sample to sample,
+ * so that a loop which is never late reads as this.
+ */
+const loopSampleMs = 50
+
 /** With Node's own process metrics as `millrace_process_*` and `millrace_nodejs_*`. */
 export function createMetrics(): MetricsRegistry {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry, prefix: 'millrace_' })
+  collectDefaultMetrics({
+    register: registry,
+    prefix: 'millrace_',
+    eventLoopMonitoringPrecision: loopSampleMs,
+  })
   return registry
 }
 
