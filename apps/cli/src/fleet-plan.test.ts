@@ -9,15 +9,31 @@ const config = (variables: Record<string, string> = {}) =>
 
 describe('the plan of a fleet', () => {
   test('starts both Redis processes, with their data under the data folder, when none is given', () => {
-    const plan = planFleet(config({ MILLRACE_DATA_DIR: '/data' }), givenRoles({}), 2)
+    const plan = planFleet(config({ MILLRACE_DATA_DIR: '/data' }), givenRoles({}), 2, false)
     expect(plan.redis).toEqual([
       { owned: true, role: 'queue', url: 'redis://127.0.0.1:6390', port: 6390, dir: '/data/redis-queue' },
       { owned: true, role: 'cache', url: 'redis://127.0.0.1:6391', port: 6391, dir: '/data/redis-cache' },
     ])
   })
 
+  test('reaches its own Redis by Unix sockets in the data folder where it takes any', () => {
+    const plan = planFleet(config({ ...given, MILLRACE_DATA_DIR: '/my data' }), givenRoles(given), 2, true)
+    expect(plan.redis).toEqual([
+      { owned: false, role: 'queue', url: 'redis://queue.example:6379' },
+      {
+        owned: true,
+        role: 'cache',
+        url: 'unix:///my%20data/cache.sock',
+        port: 6391,
+        dir: '/my data/redis-cache',
+        socket: '/my data/cache.sock',
+      },
+    ])
+    expect(childVariables({}, plan).CACHE_REDIS_URL).toBe('unix:///my%20data/cache.sock')
+  })
+
   test('uses the Redis that the user names and starts only the other', () => {
-    const plan = planFleet(config(given), givenRoles(given), 2)
+    const plan = planFleet(config(given), givenRoles(given), 2, false)
     expect(plan.redis.map(({ owned, role }) => [role, owned])).toEqual([
       ['queue', false],
       ['cache', true],
@@ -25,7 +41,7 @@ describe('the plan of a fleet', () => {
   })
 
   test('tells every child the same Redis servers and port, and passes the rest of the environment on', () => {
-    const plan = planFleet(config(given), givenRoles(given), 1)
+    const plan = planFleet(config(given), givenRoles(given), 1, false)
     const variables = childVariables({ ...given, LOG_LEVEL: 'debug', NOT_SET: undefined }, plan)
     expect(variables).toEqual({
       LOG_LEVEL: 'debug',

@@ -1,16 +1,15 @@
 /** What `millrace up` will run, decided from options and configuration before anything is started. Pure. */
 import { join, resolve } from 'node:path'
 import type { Config } from '@millrace/config'
-import { type RedisRole, redisHost } from './redis-processes.js'
+import { type RedisPlace, type RedisRole, redisHost } from './redis-processes.js'
 
 /** The variables the launcher was started with; they are passed on to the children. */
 export type Variables = Readonly<Record<string, string | undefined>>
 
-export interface OwnRedis {
+export interface OwnRedis extends RedisPlace {
   readonly owned: true
   readonly role: RedisRole
-  readonly port: number
-  readonly dir: string
+  /** By its socket, where it has one: a shorter way than the port's. */
   readonly url: string
 }
 
@@ -41,19 +40,34 @@ export function ownRedisUrl(port: number): string {
   return `redis://${redisHost}:${port}`
 }
 
+export function socketUrl(path: string): string {
+  return `unix://${path.split('/').map(encodeURIComponent).join('/')}`
+}
+
 /** Which Redis roles the user has given a server for. */
 export function givenRoles(variables: Variables): RedisRole[] {
   const roles: RedisRole[] = ['queue', 'cache']
   return roles.filter((role) => (variables[redisVariable[role]] ?? '') !== '')
 }
 
-/** @param config loaded with the launcher's own choices as overrides, so every port in it is final */
-export function planFleet(config: Config, given: readonly RedisRole[], workers: number): FleetPlan {
+/**
+ * @param config loaded with the launcher's own choices as overrides, so every port in it is final
+ * @param sockets whether Unix sockets can be made in the data folder
+ */
+export function planFleet(
+  config: Config,
+  given: readonly RedisRole[],
+  workers: number,
+  sockets: boolean,
+): FleetPlan {
   const dataDir = resolve(config.MILLRACE_DATA_DIR)
   const redis = (['queue', 'cache'] as const).map((role): RedisPlan => {
     const url = config[redisVariable[role]]
     if (given.includes(role)) return { owned: false, role, url }
-    return { owned: true, role, url, port: Number(new URL(url).port), dir: join(dataDir, `redis-${role}`) }
+    const place = { port: Number(new URL(url).port), dir: join(dataDir, `redis-${role}`) }
+    if (!sockets) return { owned: true, role, ...place, url }
+    const socket = join(dataDir, `${role}.sock`)
+    return { owned: true, role, ...place, socket, url: socketUrl(socket) }
   })
   return {
     dataDir,

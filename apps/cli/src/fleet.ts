@@ -16,7 +16,7 @@ import {
 import { type PortUse, requirePorts } from './ports.js'
 import { untilReady } from './readiness.js'
 import { redisHost, requireRedis } from './redis-processes.js'
-import { isListening } from './redis-reply.js'
+import { addressOf, isListening } from './redis-reply.js'
 import { type Patience, StartDeadline } from './start-deadline.js'
 import type { SupervisedProcess } from './supervised-process.js'
 
@@ -111,18 +111,13 @@ async function prepare(options: FleetOptions, running: Running, stop: AbortSigna
   await requirePorts(portUses(plan), lock.tookOver ? plan.stopTimeoutMs : 0, options.now, stop)
   for (const redis of plan.redis) {
     if (redis.owned) continue
-    const { hostname, port, host } = new URL(redis.url)
-    const answers = await isListening(
-      hostname.replace(/^\[|\]$/g, ''),
-      Number(port || 6379),
-      connectTimeoutMs,
-    )
-    if (!answers) {
+    const { address, name } = addressOf(redis.url)
+    if (!(await isListening(address, connectTimeoutMs))) {
       throw new LaunchError(
-        `Nothing answers at ${host}, which ${redis.role.toUpperCase()}_REDIS_URL names as the ${redis.role} Redis.`,
+        `Nothing answers at ${name}, which ${redis.role.toUpperCase()}_REDIS_URL names as the ${redis.role} Redis.`,
       )
     }
-    on({ type: 'ready', name: redisName(redis.role), detail: `${host} (yours)`, tookMs: 0 })
+    on({ type: 'ready', name: redisName(redis.role), detail: `${name} (yours)`, tookMs: 0 })
   }
 }
 

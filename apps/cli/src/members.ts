@@ -27,7 +27,7 @@ export function redisMember(redis: OwnRedis, options: MemberOptions): Supervised
   return new SupervisedProcess({
     ...common(options),
     name: redisName(redis.role),
-    spawn: () => spawnRedis(options.redisCommand, redis.role, redis.port, redis.dir),
+    spawn: () => spawnRedis(options.redisCommand, redis.role, redis),
     untilReady: (_child, signal) => untilRedisAnswers(redis.port, signal),
     stopTimeoutMs: redisStopTimeoutMs,
     quiet: true,

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { freePort, portFault, requirePorts } from './ports.js'
+import { canHoldSockets, freePort, portFault, requirePorts } from './ports.js'
 
 const host = '127.0.0.1'
 const remedy = 'Choose another with `--port`.'
@@ -34,6 +37,31 @@ describe('a port', () => {
   test('on an address of another machine is told apart from a taken one', async () => {
     const fault = await portFault({ ...use(), host: '192.0.2.1' })
     expect(fault).toContain('192.0.2.1 is not an address of this machine')
+  })
+})
+
+describe('a folder', () => {
+  let dir: string
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'millrace-sockets-'))
+  })
+  afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+  test('takes Unix sockets, also one that is not there yet, and is left without any', async () => {
+    const made = join(dir, 'made')
+    expect(await canHoldSockets(made)).toBe(true)
+    expect(await canHoldSockets(made)).toBe(true)
+    expect(readdirSync(made)).toEqual([])
+  })
+
+  test('whose path is too long for a socket takes none', async () => {
+    expect(await canHoldSockets(join(dir, 'x'.repeat(100)))).toBe(false)
+  })
+
+  test('that is a file takes none', async () => {
+    const file = join(dir, 'file')
+    writeFileSync(file, '')
+    expect(await canHoldSockets(file)).toBe(false)
   })
 })
 

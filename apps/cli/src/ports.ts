@@ -1,5 +1,11 @@
-/** Whether a port can be listened on, and a free one when any will do. Opens nothing for longer than the question. */
+/**
+ * Whether a port can be listened on, and a free one when any will do; whether a folder takes Unix sockets. Opens nothing for
+ * longer than the question.
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join, resolve } from 'node:path'
 import { LaunchError } from './launch-error.js'
 import { pause } from './pause.js'
 
@@ -69,4 +75,27 @@ export async function freePort(host: string): Promise<number> {
   const answer = await tryPort(host, 0)
   if ('fault' in answer) throw new LaunchError(`No port of ${host} can be used (${answer.fault}).`)
   return answer.port
+}
+
+/**
+ * Whether a Unix socket of a name like `queue.sock` can be made in the folder (made when missing). Not where its path is too
+ * long (107 bytes on Linux), or on a file system without sockets.
+ */
+export async function canHoldSockets(dir: string): Promise<boolean> {
+  const path = join(resolve(dir), 'probe.sock')
+  try {
+    await mkdir(dir, { recursive: true })
+    await rm(path, { force: true })
+  } catch {
+    return false
+  }
+  const server = createServer()
+  return new Promise((answer) => {
+    server.once('error', () => answer(false))
+    server.listen({ path, exclusive: true }, () => {
+      // A path that is too long is cut, silently.
+      const found = existsSync(path)
+      server.close(() => answer(found))
+    })
+  })
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ afterEach(async () => {
 })
 
 async function start(role: RedisRole) {
-  child = spawnRedis('redis-server', role, port, dir)
+  child = spawnRedis('redis-server', role, { port, dir })
   await untilRedisAnswers(port, AbortSignal.timeout(10_000))
   return child
 }
@@ -46,6 +46,14 @@ async function settings(...names: string[]): Promise<Record<string, string>> {
 }
 
 const names = ['maxmemory', 'maxmemory-policy', 'appendonly', 'appendfsync', 'save', 'bind'] as const
+
+test('a Redis with a socket answers there too, to its own user alone', async () => {
+  const socket = join(dir, 'queue.sock')
+  child = spawnRedis('redis-server', 'queue', { port, dir, socket })
+  await untilRedisAnswers(port, AbortSignal.timeout(10_000))
+  expect(await pingRedis({ path: socket }, 1000)).toBe('+PONG')
+  expect(statSync(socket).mode & 0o777).toBe(0o700)
+})
 
 describe('the queue Redis', () => {
   test('never evicts, and writes an append-only file every second', async () => {
@@ -88,7 +96,7 @@ test('a Redis does not outlive the process that started it, even one ended by SI
       '--input-type=module',
       '-e',
       `import { spawnRedis } from '${module}'
-       const redis = spawnRedis('redis-server', 'cache', ${port}, ${JSON.stringify(dir)})
+       const redis = spawnRedis('redis-server', 'cache', { port: ${port}, dir: ${JSON.stringify(dir)} })
        redis.stdout.resume()
        setInterval(() => {}, 1000)`,
     ],
@@ -99,5 +107,5 @@ test('a Redis does not outlive the process that started it, even one ended by SI
   await once(connection, 'connect')
   launcher.kill('SIGKILL')
   await once(connection, 'close') // Redis closes its connections when it ends
-  await expect(pingRedis('127.0.0.1', port, 1000)).rejects.toThrow()
+  await expect(pingRedis({ host: '127.0.0.1', port }, 1000)).rejects.toThrow()
 })

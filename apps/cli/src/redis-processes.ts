@@ -21,8 +21,15 @@ const roleSettings: Record<RedisRole, readonly string[]> = {
   cache: ['--maxmemory', '512mb', '--maxmemory-policy', 'allkeys-lfu', '--appendonly', 'no'],
 }
 
+export interface RedisPlace {
+  readonly port: number
+  readonly dir: string
+  /** Path of a Unix socket that it listens on as well. */
+  readonly socket?: string | undefined
+}
+
 /** @returns the command line of one Redis; it reads no configuration file */
-export function redisArguments(role: RedisRole, port: number, dir: string): string[] {
+export function redisArguments(role: RedisRole, { port, dir, socket }: RedisPlace): string[] {
   const common = [
     '--bind',
     redisHost,
@@ -35,13 +42,14 @@ export function redisArguments(role: RedisRole, port: number, dir: string): stri
     '--save',
     '',
   ]
-  return [...common, ...roleSettings[role], '--appendfsync', 'everysec']
+  const shared = socket === undefined ? [] : ['--unixsocket', socket, '--unixsocketperm', '700']
+  return [...common, ...shared, ...roleSettings[role], '--appendfsync', 'everysec']
 }
 
-/** Starts one Redis with its data in `dir` (made when missing), in a process group of its own. */
-export function spawnRedis(command: string, role: RedisRole, port: number, dir: string): ChildProcess {
-  mkdirSync(dir, { recursive: true })
-  const child = spawn(command, redisArguments(role, port, dir), {
+/** Starts one Redis with its data in its folder (made when missing), in a process group of its own. */
+export function spawnRedis(command: string, role: RedisRole, place: RedisPlace): ChildProcess {
+  mkdirSync(place.dir, { recursive: true })
+  const child = spawn(command, redisArguments(role, place), {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -52,7 +60,7 @@ export function spawnRedis(command: string, role: RedisRole, port: number, dir: 
 /** Resolves when Redis answers PING, also after it has read a long append-only file. */
 export async function untilRedisAnswers(port: number, signal: AbortSignal): Promise<string> {
   while (!signal.aborted) {
-    const reply = await pingRedis(redisHost, port, pingTimeoutMs).catch(() => '')
+    const reply = await pingRedis({ host: redisHost, port }, pingTimeoutMs).catch(() => '')
     if (reply === '+PONG') return `${redisHost}:${port}`
     await pause(pollMs, signal)
   }

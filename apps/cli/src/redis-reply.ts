@@ -1,13 +1,13 @@
 /** The two questions the launcher has for a Redis: is something there, and does it answer. No client library. */
-import { connect } from 'node:net'
+import { connect, type NetConnectOpts } from 'node:net'
 
 /**
  * Sends PING and gives the first line of the reply (`+PONG`, `-LOADING ...`, `-NOAUTH ...`).
  * @throws Error when nothing answers in time
  */
-export function pingRedis(host: string, port: number, timeoutMs: number): Promise<string> {
+export function pingRedis(address: NetConnectOpts, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port })
+    const socket = connect(address)
     let reply = ''
     socket.setEncoding('utf8')
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)))
@@ -23,10 +23,20 @@ export function pingRedis(host: string, port: number, timeoutMs: number): Promis
   })
 }
 
+/** Where a Redis URL leads, and how that place is called in a sentence: without a password. */
+export function addressOf(url: string): { address: NetConnectOpts; name: string } {
+  const { protocol, hostname, host, port, pathname } = new URL(url)
+  if (protocol === 'unix:') {
+    const path = decodeURIComponent(pathname)
+    return { address: { path }, name: path }
+  }
+  return { address: { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379) }, name: host }
+}
+
 /** Whether anything listens there. Enough for a Redis of the user's own, whose password is not our business. */
-export function isListening(host: string, port: number, timeoutMs: number): Promise<boolean> {
+export function isListening(address: NetConnectOpts, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port })
+    const socket = connect(address)
     const settle = (answer: boolean) => {
       socket.destroy()
       resolve(answer)

@@ -5,7 +5,7 @@ import { loadConfig } from '@millrace/config'
 import { type Fleet, startFleet } from './fleet.js'
 import { givenRoles, ownRedisUrl, planFleet, redisVariable, type Variables } from './fleet-plan.js'
 import { LaunchError } from './launch-error.js'
-import { freePort } from './ports.js'
+import { canHoldSockets, freePort } from './ports.js'
 import { prove, wantsKey } from './prove.js'
 import { type RedisRole, redisHost } from './redis-processes.js'
 import type { Screen } from './screen.js'
@@ -46,7 +46,8 @@ export async function up(options: UpOptions, variables: Variables, screen: Scree
   // A gateway that is started again must come back where clients know it, so "any port" is decided here, once.
   const port = wanted.PORT === 0 ? await freePort(wanted.HOST) : wanted.PORT
   const config = { ...wanted, PORT: port }
-  const plan = planFleet(config, given, options.workers ?? defaultWorkers())
+  const sockets = await canHoldSockets(config.MILLRACE_DATA_DIR)
+  const plan = planFleet(config, given, options.workers ?? defaultWorkers(), sockets)
   const now = () => performance.now()
   const fleet = startFleet({
     plan,

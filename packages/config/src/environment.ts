@@ -13,7 +13,15 @@ const cidrs = z
   .default('')
   .transform((list) => list.split(',').flatMap((cidr) => cidr.trim() || []))
   .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()])))
-const redisUrl = z.url({ protocol: /^rediss?$/ })
+const redisUrl = z
+  .url({ protocol: /^(rediss?|unix)$/, abort: true, error: 'must be redis://, rediss:// or unix://' })
+  .refine(isWhole, 'must be the whole path of a Unix socket: unix:///run/redis/redis.sock')
+
+/** `unix://run/redis.sock` would be a host named `run`. */
+function isWhole(url: string): boolean {
+  const { protocol, host, pathname } = new URL(url)
+  return protocol !== 'unix:' || (host === '' && pathname.length > 1)
+}
 
 export const environmentSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1').describe('Address the gateway listens on'),
@@ -28,10 +36,12 @@ export const environmentSchema = z.object({
     .describe('Port of the metrics and health of a worker or a courier; 0 picks a free one'),
   QUEUE_REDIS_URL: redisUrl
     .default('redis://127.0.0.1:6390')
-    .describe('Redis for records and BullMQ: noeviction, AOF everysec'),
+    .describe(
+      'Redis for records and BullMQ: noeviction, AOF everysec; `redis://`, `rediss://`, or `unix:///path/of.sock`',
+    ),
   CACHE_REDIS_URL: redisUrl
     .default('redis://127.0.0.1:6391')
-    .describe('Redis for results and claims: allkeys-lfu, no persistence'),
+    .describe('Redis for results and claims: allkeys-lfu, no persistence; named as the queue Redis is'),
   MILLRACE_CONFIG: z.string().min(1).default('millrace.json').describe('The file that names the models'),
   MILLRACE_MODELS: z
     .string()

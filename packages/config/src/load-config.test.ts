@@ -154,6 +154,21 @@ describe('a faulty configuration', () => {
     expect(faults.map((fault) => fault.split(':')[0])).toEqual(['PORT', 'QUEUE_REDIS_URL', 'BATCH_TOKENS'])
   })
 
+  it.each(['redis://h', 'rediss://u:p@h:1/2', 'unix:///run/my%20redis.sock?db=2'])(
+    'names a Redis by %s',
+    (url) => {
+      expect(loadConfig({ MILLRACE_CONFIG: good, QUEUE_REDIS_URL: url }).QUEUE_REDIS_URL).toBe(url)
+    },
+  )
+
+  it.each(['unix://run/redis.sock', 'unix:///', 'unix://', '/run/redis.sock'])(
+    'names no Redis by %s',
+    (url) => {
+      const [fault] = faultsOf({ MILLRACE_CONFIG: good, QUEUE_REDIS_URL: url })
+      expect(fault).toMatch(/^QUEUE_REDIS_URL: /)
+    },
+  )
+
   it('is refused where settings contradict each other', () => {
     const one = 'redis://127.0.0.1:1'
     const faults = faultsOf({

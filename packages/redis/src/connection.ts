@@ -14,6 +14,7 @@ export type RedisEvent =
   | { type: 'redis-error'; role: RedisRole; error: Error }
 
 export interface OpenRedisOptions {
+  /** `redis://`, `rediss://`, or `unix:///path/of.sock`, each with `?db=1` and the like where needed. */
   url: string
   role: RedisRole
   /** Fail at once while Redis is away (gateway, cache) instead of queueing commands until it is back. */
@@ -44,9 +45,15 @@ export function redisOptions(
   }
 }
 
+/** ioredis knows a Unix socket by its bare path. */
+function addressOf(url: string): string {
+  const { protocol, pathname, search } = new URL(url)
+  return protocol === 'unix:' ? decodeURIComponent(pathname) + search : url
+}
+
 /** Opens a connection and does not wait for it. An away Redis is an event, once per outage, and never an exception. */
 export function openRedis(options: OpenRedisOptions): Redis {
-  const redis = new TurnWritesRedis(options.url, redisOptions(options))
+  const redis = new TurnWritesRedis(addressOf(options.url), redisOptions(options))
   let away = false
   redis.on('error', (error: Error) => {
     if (away) return

@@ -61,8 +61,9 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const workers: FleetProcess[] = []
   const couriers: FleetProcess[] = []
   const settings = {
-    QUEUE_REDIS_URL: queue.url,
-    CACHE_REDIS_URL: cache.url,
+    // As `millrace up` has it.
+    QUEUE_REDIS_URL: queue.socketUrl,
+    CACHE_REDIS_URL: cache.socketUrl,
     MILLRACE_CONFIG: join(options.root, 'millrace.json'),
     MILLRACE_DATA_DIR: dataDir,
     PORT: '0',

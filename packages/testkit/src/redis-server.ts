@@ -28,6 +28,8 @@ export interface RedisServerOptions {
 
 export interface RedisServer {
   readonly url: string
+  /** The same server by its Unix socket. */
+  readonly socketUrl: string
   readonly port: number
   /** Of the process that runs now, or ran last. */
   readonly pid: number
@@ -94,6 +96,7 @@ function control(
 
   const server: RedisServer = {
     url,
+    socketUrl: `unix://${socketOf(dir)}`,
     port,
     dir,
     get pid() {
@@ -183,10 +186,15 @@ async function launch(
   throw new Error(`redis-server ended at its start:\n${words}`)
 }
 
+function socketOf(dir: string): string {
+  return join(dir, 'redis.sock')
+}
+
 function serverArguments(port: number, dir: string, options: RedisServerOptions): string[] {
   const settings: Record<string, string> = {
     bind: '127.0.0.1',
     port: String(port),
+    unixsocket: socketOf(dir),
     dir,
     save: '',
     appendonly: options.appendonly ? 'yes' : 'no',

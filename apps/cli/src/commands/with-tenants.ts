@@ -4,6 +4,7 @@ import { MillraceError } from '@millrace/contracts'
 import { TenantStore, tenantNameSchema } from '@millrace/tenants'
 import { Command, InvalidArgumentError } from 'commander'
 import { LaunchError } from '../launch-error.js'
+import { addressOf } from '../redis-reply.js'
 
 /** Exit codes: 0 it was done, 1 it could not be done, 2 it was asked for in a wrong way. */
 const faultExit = 1
@@ -69,9 +70,8 @@ function isAway(error: unknown): boolean {
   return error instanceof MillraceError && error.code === 'queue_unavailable'
 }
 
-/** Host and port only: the URL may hold a password. */
 function awayText(url: string): string {
-  return `The queue Redis at ${new URL(url).host} cannot be reached. Is the fleet up, and QUEUE_REDIS_URL right?`
+  return `The queue Redis at ${addressOf(url).name} cannot be reached. Is the fleet up, and QUEUE_REDIS_URL right?`
 }
 
 function faultText(error: unknown): string {
