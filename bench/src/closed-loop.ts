@@ -1,13 +1,17 @@
 /**
  * A closed loop on loopback: each connection sends its next request when its last one is answered. Bounded by time and
- * by count; an answer other than 200 or one that is wrong in shape ends the run.
+ * by count; an answer other than 200 or one that is wrong in shape ends the run. What is answered while the time runs counts:
+ * neither the moment in which the first requests fill the fleet nor the one in which the last ones leave it empty.
  */
 import { HttpConnection } from './http-connection.js'
 
 export interface LoopOptions {
   url: string
   connections: number
+  /** What is answered in these counts. */
   seconds: number
+  /** Of load before that. Default 0. */
+  leadInSeconds?: number
   /** Ends the run when so many were sent; the time may end it before. */
   requests?: number
   /** The body of the next request and how many texts it holds. */
@@ -34,7 +38,8 @@ export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
   const limit = Math.min(options.requests ?? maxRequests, maxRequests)
   const cpu = process.cpuUsage()
   const startedMs = performance.now()
-  const endMs = startedMs + options.seconds * 1000
+  const fromMs = startedMs + (options.leadInSeconds ?? 0) * 1000
+  const endMs = fromMs + options.seconds * 1000
   const connection = async () => {
     const client = await HttpConnection.open(options.url, requestLimitMs)
     open.push(client)
@@ -43,7 +48,9 @@ export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
       const { body, texts: count } = options.next()
       const sentMs = performance.now()
       await postJob(client, body)
-      latencies.push(performance.now() - sentMs)
+      const answeredMs = performance.now()
+      if (answeredMs < fromMs || answeredMs > endMs) continue
+      latencies.push(answeredMs - sentMs)
       texts += count
     }
   }
@@ -52,15 +59,16 @@ export async function closedLoop(options: LoopOptions): Promise<LoopResult> {
   } finally {
     for (const client of open) client.close()
   }
-  const seconds = (performance.now() - startedMs) / 1000
+  const doneMs = performance.now()
   const { user, system } = process.cpuUsage(cpu)
+  const seconds = (Math.min(doneMs, endMs) - fromMs) / 1000
   latencies.sort((a, b) => a - b)
   return {
     requestsPerS: latencies.length / seconds,
     textsPerS: texts / seconds,
     latencyMs: { p50: at(latencies, 0.5), p95: at(latencies, 0.95), p99: at(latencies, 0.99) },
     requests: latencies.length,
-    generatorCores: (user + system) / 1e6 / seconds,
+    generatorCores: (user + system) / 1000 / (doneMs - startedMs),
   }
 }
 

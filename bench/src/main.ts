@@ -38,6 +38,9 @@ const { values: flags } = parseArgs({
 const workers = Number(flags.workers)
 const rounds = Number(flags.rounds)
 const seconds = Number(flags.seconds)
+/** Before each round, and not counted, of fleet and ceiling alike: what the other one left cold is warm again after it. */
+const leadInSeconds = 1
+const time = { seconds, leadInSeconds }
 
 interface Row {
   name: string
@@ -75,14 +78,14 @@ async function main(): Promise<void> {
     const next = () => texts.distinct(shortTokens)
     const idle = await idleLatency({ url: fleet.url, direct, pairs: 100 * rounds, next, one: all.one })
     const rows = [
-      await alternate(all.oneByOne, fleet, () => ceilingThroughput(direct, short, area, seconds)),
-      await alternate(all.few, fleet, () => ceilingThroughput(direct, short, area, seconds)),
-      await alternate(all.arrays, fleet, () => ceilingThroughput(direct, short, area, seconds)),
+      await alternate(all.oneByOne, fleet, () => ceilingThroughput(direct, short, area, time)),
+      await alternate(all.few, fleet, () => ceilingThroughput(direct, short, area, time)),
+      await alternate(all.arrays, fleet, () => ceilingThroughput(direct, short, area, time)),
       await alternate(all.zipf, fleet),
       await alternate(all.hot, fleet),
     ]
     const before = await tokensRun(fleet)
-    rows.push(await alternate(all.mixed, fleet, () => ceilingThroughput(direct, mixed, area, seconds)))
+    rows.push(await alternate(all.mixed, fleet, () => ceilingThroughput(direct, mixed, area, time)))
     const padding = paddingRatio(before, await tokensRun(fleet))
     const memory = fleetMemory(fleet)
     const result = {
@@ -90,7 +93,7 @@ async function main(): Promise<void> {
       versions: versions(root),
       workers,
       rounds,
-      seconds,
+      ...time,
       idle,
       rows,
       padding,
@@ -110,7 +113,7 @@ async function alternate(scenario: Scenario, fleet: Fleet, ceiling?: () => Promi
   const row: Row = { name: scenario.name, rounds: [], ceilingTextsPerS: [] }
   for (let round = 0; round < rounds; round++) {
     if (ceiling) row.ceilingTextsPerS.push(await ceiling())
-    row.rounds.push(await closedLoop({ url: fleet.url, seconds, ...scenario }))
+    row.rounds.push(await closedLoop({ url: fleet.url, ...time, ...scenario }))
   }
   return row
 }
