@@ -33,7 +33,8 @@ const follow = async (id: string, at?: Gateway, lastId?: string) => {
 }
 const typesOf = (events: readonly ReadEvent[]) => events.map(({ type }) => type)
 const idsOf = (events: readonly ReadEvent[]) => events.map(({ id }) => id)
-const numberOf = (id: string) => BigInt(id.split('-')[0] ?? 0) * 1_000_000n + BigInt(id.split('-')[1] ?? 0)
+/** The run first, then the place in it. */
+const numberOf = (id: string) => Number(id.split('-')[0]) * 1e9 + Number(id.split('-')[1])
 
 /** Lets chunks be stored one at a time, each when it is asked for. */
 function oneByOne() {
@@ -73,7 +74,7 @@ test('all that happens comes in its order, each under a higher id; the last even
   expect(typesOf(rest)).toEqual(['succeeded'])
   expect(rest[0]?.data).toEqual(await read(id))
   const ids = [...events, ...rest].map((event) => numberOf(event?.id ?? ''))
-  expect(ids).toEqual([...new Set(ids)].sort((a, b) => (a < b ? -1 : 1)))
+  expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
 })
 
 test('a stream cut in mid-job goes on at the other gateway after its last event, with no loss and no repeat', async () => {
@@ -110,7 +111,7 @@ test('what happened while nobody listened is told to whoever comes later, from a
 test('after the last event there is nothing: 204, on which an EventSource stops asking', async () => {
   const { id } = await jobOf(await site.post({ model, input: 'a' }, { prefer: 'wait=10' }))
   const [last] = (await (await follow(id)).rest()).slice(-1)
-  for (const lastId of [last?.id ?? '', '9999999999999-0']) {
+  for (const lastId of [last?.id ?? '', '999999999-0']) {
     const headers = { 'last-event-id': lastId }
     const response = await site.call(`/v1/jobs/${id}/events`, { headers }, other)
     expect([response.status, await response.text()]).toEqual([204, ''])
@@ -120,7 +121,7 @@ test('after the last event there is nothing: 204, on which an EventSource stops 
 test('a Last-Event-ID of the future does not keep a stream open for ever', async () => {
   const letGo = worker.hold()
   const { id } = await submit({ input: 'a' })
-  const stream = await follow(id, other, '9999999999999-0')
+  const stream = await follow(id, other, '999999999-0')
   letGo()
   expect(await stream.rest()).toEqual([])
 })
@@ -150,12 +151,12 @@ describe('a submit that accepts text/event-stream', () => {
     await rememberResults(site.cacheServer.url, ['known'])
     const stream = await send({ input: 'known' })
     const events = await stream.rest()
-    expect(events).toMatchObject([{ id: '1-0', type: 'succeeded', data: { output: [5, 107] } }])
+    expect(events).toMatchObject([{ id: '0-999999999', type: 'succeeded', data: { output: [5, 107] } }])
     const { id } = events[0]?.data ?? {}
     await eventually(async () => (await site.call(`/v1/jobs/${id}`)).status === 200)
     expect(await read(id)).toEqual(events[0]?.data)
     expect(await (await follow(id)).rest()).toEqual(events)
-    const after = await site.call(`/v1/jobs/${id}/events`, { headers: { 'last-event-id': '1-0' } })
+    const after = await site.call(`/v1/jobs/${id}/events`, { headers: { 'last-event-id': '0-999999999' } })
     expect(after.status).toBe(204)
   })
 
@@ -220,7 +221,7 @@ describe('what is no stream', () => {
     expect(problemSchema.parse(await bodyOf(response)).code).toBe('job_not_found')
   })
 
-  test.each(['nonsense', '1', '-1-0', '1-0 '.repeat(9), '99999999999999999-0'])(
+  test.each(['nonsense', '1', '-1-0', '1-0 '.repeat(9), '9999999999-0'])(
     'Last-Event-ID %s is none',
     async (lastId) => {
       const { id } = await submit({ input: 'a' })

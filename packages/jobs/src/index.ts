@@ -18,6 +18,7 @@ export {
 } from './chunk-queues.js'
 export { DeliveryLog, type DeliveryLogOptions } from './delivery-log.js'
 export { type EndJobContext, endJob } from './end-job.js'
+export { eventId, eventPlace, isEventId } from './event-id.js'
 export { type EventWatch, watchEvents } from './event-watch.js'
 export { announceEveryMs, type Fleet, FleetRegistry, type WorkerAnnouncement } from './fleet-registry.js'
 export { isCursor, JobList, type ListPage, type ListQuery } from './job-list.js'

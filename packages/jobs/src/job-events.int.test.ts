@@ -3,7 +3,18 @@ import { eventually, queueRedis, type RedisServer } from '@millrace/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { watchEvents } from './event-watch.js'
 import { JobStore } from './job-store.js'
-import { expired, failure, inChunks, newJob, now, result, stored, ttlMs, vector } from './job-under-test.js'
+import {
+  eventsOf,
+  expired,
+  failure,
+  inChunks,
+  newJob,
+  now,
+  result,
+  stored,
+  ttlMs,
+  vector,
+} from './job-under-test.js'
 import { freshProgress, keysOf, type NewJob } from './record.js'
 import { settledChannel } from './settled-channel.js'
 import { decodeSettled } from './settled-message.js'
@@ -34,22 +45,22 @@ async function created(change: Partial<NewJob> = {}): Promise<NewJob> {
 const storeOne = (id: string, chunk: number, run = 0) =>
   store.storeChunk(result(id, chunk, [[chunk, vector(chunk)]], 0, run), now)
 
-/** A stream's ids in the order of Redis: milliseconds, then a count within them. */
+/** The run first, then the place in it. */
 function idsGrow(ids: readonly string[]): boolean {
   const parts = ids.map((id) => id.split('-').map(Number))
-  return parts.every(([ms = 0, count = 0], i) => {
-    const [msBefore = 0, countBefore = -1] = parts[i - 1] ?? []
-    return ms > msBefore || (ms === msBefore && count > countBefore)
+  return parts.every(([run = 0, place = 0], i) => {
+    const [runBefore = 0, placeBefore = -1] = parts[i - 1] ?? []
+    return run > runBefore || (run === runBefore && place > placeBefore)
   })
 }
 
 describe('the events of a job', () => {
   it('say that it started, how far it is, and how it ended; their ids grow', async () => {
     const { id } = await created(inChunks(3))
-    expect(await store.eventsAfter(id, '0')).toEqual([])
+    expect(await eventsOf(store, id)).toEqual([])
     for (const chunk of [2, 0, 1]) await store.take({ jobId: id, run: 0, chunk }, 1, now)
     for (const chunk of [2, 0, 1]) await storeOne(id, chunk)
-    const events = await store.eventsAfter(id, '0')
+    const events = await eventsOf(store, id)
     expect(events.map(({ type, slots }) => ({ type, slots }))).toEqual([
       { type: 'started', slots: 0 },
       { type: 'progress', slots: 1 },
@@ -62,76 +73,99 @@ describe('the events of a job', () => {
   it('count what the cache knew at submit as done', async () => {
     const { chunks } = inChunks(2)
     const { id } = await created({ ...inChunks(3), chunks, knownCount: 1, known: new Map([[2, vector(2)]]) })
+    await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
     await storeOne(id, 0)
-    expect(await store.eventsAfter(id, '0')).toMatchObject([{ type: 'progress', slots: 2 }])
+    expect(await eventsOf(store, id)).toMatchObject([{ type: 'started' }, { type: 'progress', slots: 2 }])
   })
 
   it('go on after any of them', async () => {
     const { id } = await created(inChunks(3))
     await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
     for (const chunk of [0, 1, 2]) await storeOne(id, chunk)
-    const events = await store.eventsAfter(id, '0')
+    const events = await eventsOf(store, id)
     for (const [i, event] of events.entries()) {
-      expect(await store.eventsAfter(id, event.id)).toEqual(events.slice(i + 1))
+      expect(await eventsOf(store, id, event.id)).toEqual(events.slice(i + 1))
     }
   })
 
   it.each(['canceled', 'expired', 'failed'] as const)('say that it %s', async (status) => {
     const job = await created()
     await store.settle(job, status, expired, now)
-    expect(await store.eventsAfter(job.id, '0')).toMatchObject([{ type: status }])
+    expect(await eventsOf(store, job.id)).toMatchObject([{ type: status }])
   })
 
   it('say nothing twice: not of a chunk stored twice, and not after the end', async () => {
     const job = await created(inChunks(2))
+    for (const chunk of [0, 0, 1]) await store.take({ jobId: job.id, run: 0, chunk }, 1, now)
     await storeOne(job.id, 0)
     await storeOne(job.id, 0)
     await storeOne(job.id, 1)
     await storeOne(job.id, 1)
     await store.settle(job, 'canceled', expired, now)
-    expect((await store.eventsAfter(job.id, '0')).map(({ type }) => type)).toEqual(['progress', 'succeeded'])
+    const types = (await eventsOf(store, job.id)).map(({ type }) => type)
+    expect(types).toEqual(['started', 'progress', 'succeeded'])
   })
 
   it('are those of the last run alone, with ids beyond those of the run before', async () => {
     const job = await created()
     await store.take({ jobId: job.id, run: 0, chunk: 0 }, 1, now)
     await store.storeChunk(result(job.id, 0, [[0, failure]], 1), now)
-    const before = await store.eventsAfter(job.id, '0')
+    const before = await eventsOf(store, job.id)
     await store.retry(job, now)
-    expect(await store.eventsAfter(job.id, '0')).toEqual([])
+    expect(await eventsOf(store, job.id)).toEqual([])
     await store.take({ jobId: job.id, run: 1, chunk: 0 }, 1, now)
     await storeOne(job.id, 0, 1)
-    const after = await store.eventsAfter(job.id, before.at(-1)?.id ?? '')
+    const after = await eventsOf(store, job.id, before.at(-1)?.id ?? '')
     expect(after.map(({ type }) => type)).toEqual(['started', 'succeeded'])
     expect(idsGrow([...before, ...after].map(({ id }) => id))).toBe(true)
   })
 
-  it('have ids that grow even where the clock of Redis went back between two runs', async () => {
-    const job = await created()
-    const ahead = '99999999999999-5'
-    await redis.client().xadd(keysOf(job.id).events, ahead, 'type', 'started')
+  it('are none of a job that was read before it started: what came since is told in its order', async () => {
+    const { id } = await created(inChunks(2))
+    const early = await stored(store, id)
+    await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
+    await storeOne(id, 0)
+    expect(await store.eventsAfter(early, '0-0')).toEqual([])
+    expect((await eventsOf(store, id)).map(({ type }) => type)).toEqual(['started', 'progress'])
+  })
+
+  it('end with what was read: neither a later run nor a place beyond the end is told of', async () => {
+    const job = await created(inChunks(2))
+    await store.take({ jobId: job.id, run: 0, chunk: 0 }, 1, now)
+    const early = await stored(store, job.id)
     await store.settle(job, 'expired', expired, now)
     await store.retry(job, now)
     await store.take({ jobId: job.id, run: 1, chunk: 0 }, 1, now)
-    expect(await store.eventsAfter(job.id, ahead)).toMatchObject([{ type: 'started' }])
+    await storeOne(job.id, 0, 1)
+    expect((await store.eventsAfter(early, '0-0')).map(({ id }) => id)).toEqual(['0-1'])
+    expect(await eventsOf(store, job.id, '2-0')).toEqual([])
+    expect(await eventsOf(store, job.id, '1-999999999')).toEqual([])
+  })
+
+  it('need no stream where a job has one chunk', async () => {
+    const { id } = await created()
+    await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
+    await storeOne(id, 0)
+    expect(await redis.client().exists(keysOf(id).events)).toBe(0)
+    expect((await eventsOf(store, id)).map(({ type }) => type)).toEqual(['started', 'succeeded'])
   })
 
   it('are the last 128', async () => {
     const { id } = await created(inChunks(150))
     await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
     for (let chunk = 0; chunk < 150; chunk++) await storeOne(id, chunk)
-    const events = await store.eventsAfter(id, '0')
+    const events = await eventsOf(store, id)
     expect(events).toHaveLength(128)
-    expect(events[0]).toMatchObject({ type: 'progress', slots: 23 })
-    expect(events.at(-1)).toMatchObject({ type: 'succeeded' })
+    expect(events.slice(0, 2)).toMatchObject([{ type: 'started' }, { type: 'progress', slots: 22 }])
+    const rest = await eventsOf(store, id, events.at(-1)?.id)
+    expect(rest).toMatchObject([{ type: 'progress', slots: 149 }, { type: 'succeeded' }])
     expect(await redis.client().xlen(keysOf(id).events)).toBe(128)
   })
 
   it('have an end from the first one on, and go with the outputs of a settled job', async () => {
     const { id } = await created(inChunks(3))
-    const life = () => redis.client().pttl(keysOf(id).events)
     await store.take({ jobId: id, run: 0, chunk: 0 }, 1, now)
-    expect(await life()).toBeGreaterThan(ttlMs)
+    const life = () => redis.client().pttl(keysOf(id).events)
     await storeOne(id, 0)
     expect(await life()).toBeGreaterThan(ttlMs)
     await storeOne(id, 1)
@@ -179,7 +213,7 @@ describe('a watch of events', () => {
       await step()
       await news
     }
-    expect(await store.eventsAfter(job.id, '0')).toHaveLength(3)
+    expect(await eventsOf(store, job.id)).toHaveLength(3)
   })
 
   it('wakes when its job is settled from outside', async () => {
@@ -333,7 +367,7 @@ describe('more of an output', () => {
     return { id, slots, run: 0 }
   }
   const outputsOf = async (id: string) =>
-    (await store.eventsAfter(id, '0')).flatMap(({ output }) => (output ? [output] : []))
+    (await eventsOf(store, id)).flatMap(({ output }) => (output ? [output] : []))
 
   it('is an event of the job, by the first of the inputs it belongs to', async () => {
     const job = await started({ slots: [0, 1, 1, 0], slotCount: 2 })

@@ -2,6 +2,7 @@ import { queueRedis, type RedisServer } from '@millrace/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { JobStore } from './job-store.js'
 import {
+  eventsOf,
   expired,
   failure,
   inChunks,
@@ -61,7 +62,7 @@ describe('a new job', () => {
     expect(await store.create(job, true)).toBe(true)
     const begun = { status: 'processing', startedAtMs: now, attempts: 1 }
     expect(await stored(job.id)).toMatchObject(begun)
-    expect(await store.eventsAfter(job.id, '0')).toMatchObject([{ type: 'started' }])
+    expect(await eventsOf(store, job.id)).toMatchObject([{ type: 'started' }])
     expect(await take(job.id, 0, 1, now + 5)).toMatchObject({
       state: 'taken',
       first: false,
@@ -127,10 +128,10 @@ describe('a new job', () => {
       chunksDone: 0,
       outputs: known,
     })
-    expect(await store.eventsAfter(job.id, '0')).toMatchObject([{ type: 'succeeded' }])
+    expect(await eventsOf(store, job.id)).toMatchObject([{ type: 'started' }, { type: 'succeeded' }])
     expect(await store.settle(job, 'canceled', expired, now)).toEqual({ state: 'settled' })
-    const { record, outputs, events } = keysOf(job.id)
-    for (const key of [outputs, events]) await expectLife(key, ttlMs)
+    const { record, outputs } = keysOf(job.id)
+    await expectLife(outputs, ttlMs)
     await expectLife(record, 2 * ttlMs)
   })
 
@@ -300,8 +301,8 @@ describe('storing chunks', () => {
   })
 
   it('leaves the record twice as long as the job can be read, and its outputs just as long', async () => {
-    const { id } = await created()
-    await store.storeChunk(result(id, 0, [[0, vector(1)]]), now)
+    const { id } = await created(inChunks(2))
+    for (const chunk of [0, 1]) await store.storeChunk(result(id, chunk, [[chunk, vector(1)]]), now)
     const { record, outputs, events } = keysOf(id)
     for (const key of [outputs, events]) await expectLife(key, ttlMs)
     await expectLife(record, 2 * ttlMs)
@@ -346,10 +347,7 @@ describe('a job settled from outside', () => {
     await store.settle(canceled, 'canceled', { code: 'job_canceled', detail: 'by its client' }, now)
     await expectLife(keysOf(late.id).inputs, ttlMs)
     expect(await redis.client().exists(keysOf(canceled.id).inputs)).toBe(0)
-    for (const { id } of [late, canceled]) {
-      await expectLife(keysOf(id).events, ttlMs)
-      await expectLife(keysOf(id).record, 2 * ttlMs)
-    }
+    for (const { id } of [late, canceled]) await expectLife(keysOf(id).record, 2 * ttlMs)
   })
 })
 

@@ -2,7 +2,7 @@
  * The records of all jobs on the queue Redis: the truth about every job. Every write is one script, safe to repeat.
  * Knows nothing of BullMQ.
  */
-import type { ErrorCode, TerminalStatus } from '@millrace/contracts'
+import { type ErrorCode, isTerminal, type TerminalStatus } from '@millrace/contracts'
 import {
   closeRedis,
   firstReady,
@@ -13,6 +13,7 @@ import {
   settingFaults,
 } from '@millrace/redis'
 import type { Redis } from 'ioredis'
+import { eventId, eventPlace, placeIn } from './event-id.js'
 import { defineJobCommands, type ScriptOutcome } from './job-commands.js'
 import { KnownJobs } from './known-jobs.js'
 import {
@@ -95,7 +96,7 @@ export type RetryOutcome =
   | { state: 'gone' | 'refused' }
   | { state: 'queued'; facts: JobFacts; progress: JobProgress; chunks: number[] }
 
-/** One event of a job's stream; `id` orders them and is where a reader goes on. */
+/** One event of a job; `id` orders them and is where a reader goes on. */
 export interface StoredEvent {
   id: string
   type: 'started' | 'progress' | 'output' | TerminalStatus
@@ -209,7 +210,10 @@ export class JobStore {
 
   async #createAll(all: readonly Creating[]): Promise<boolean[]> {
     const created = await this.#inOneStep(all, (jobs) => {
-      const keys = jobs.flatMap(({ job }) => everyKey(job.id))
+      const keys = jobs.flatMap(({ job }) => {
+        const { record, inputs, outputs, blobs } = keysOf(job.id)
+        return [record, inputs, outputs, blobs]
+      })
       return this.#redis.mrCreateJobs(keys.length, ...keys, ...jobs.flatMap(argumentsOfNew))
     })
     return created.map((one) => one === 1)
@@ -366,18 +370,27 @@ export class JobStore {
     return { state: 'queued', facts: parseFacts(fields.facts ?? ''), progress: progressOf(fields), chunks }
   }
 
-  /** What has happened to a job after the event `afterId` ('0' for the start), oldest first; at most `eventsAtOnce`. */
-  async eventsAfter(id: string, afterId: string): Promise<StoredEvent[]> {
-    const entries = await reach(() =>
-      this.#redis.xrange(keysOf(id).events, `(${afterId}`, '+', 'COUNT', eventsAtOnce),
-    )
-    return entries.map(([entryId, flat]) => {
-      const { type, slots = 0, index, start, text = '' } = fieldsOfFlat(flat)
-      const event = { id: entryId, type: type as StoredEvent['type'], slots: Number(slots) }
-      return type === 'output'
-        ? { ...event, output: { index: Number(index), start: Number(start), text } }
-        : event
-    })
+  /**
+   * What had happened to a job, in the run it is in, when it was read: after the event `afterId`, oldest first, at most
+   * `eventsAtOnce`. Its start and its end are told by the record, what lies between by a stream that most jobs do not have.
+   */
+  async eventsAfter(job: StoredJob, afterId: string): Promise<StoredEvent[]> {
+    const { run, status } = job
+    const after = placeIn(run, afterId)
+    if (status === 'queued' || after >= eventPlace.ended) return []
+    const started = after < eventPlace.started && job.startedAtMs !== null
+    const events: StoredEvent[] = started
+      ? [{ id: eventId(run, eventPlace.started), type: 'started', slots: 0 }]
+      : []
+    const from = `(${eventId(run, Math.max(after, eventPlace.started))}`
+    const to = eventId(run, eventPlace.ended)
+    const most = eventsAtOnce - events.length
+    const entries = await reach(() => this.#redis.xrange(keysOf(job.id).events, from, to, 'COUNT', most))
+    events.push(...entries.map(eventOf))
+    if (isTerminal(status) && events.length < eventsAtOnce) {
+      events.push({ id: eventId(run, eventPlace.ended), type: status, slots: 0 })
+    }
+    return events
   }
 
   /** One message to every gateway; see settled-channel.ts. */
@@ -437,6 +450,14 @@ function takenOf([state, facts = '', third = '', started, first, settleBy]: stri
     default:
       return { state: state as 'gone' | 'retried' | 'stored' }
   }
+}
+
+function eventOf([id, flat]: [id: string, flat: string[]]): StoredEvent {
+  const { type, slots = 0, index, start, text = '' } = fieldsOfFlat(flat)
+  const event = { id, type: type as StoredEvent['type'], slots: Number(slots) }
+  return type === 'output'
+    ? { ...event, output: { index: Number(index), start: Number(start), text } }
+    : event
 }
 
 /** As store-chunks.lua names them. */

@@ -1,6 +1,6 @@
 /** Jobs and results for the tests of this package: small, complete, and each with an id of its own. */
 import { encodeError, encodeVector } from '@millrace/cache'
-import type { ChunkResult, JobStore } from './job-store.js'
+import type { ChunkResult, JobStore, StoredEvent } from './job-store.js'
 import type { NewJob, SlotInput, StoredJob } from './record.js'
 
 export const now = 1_800_000_000_000
@@ -64,4 +64,9 @@ export async function stored(store: JobStore, id: string): Promise<StoredJob> {
   const job = await store.read(id)
   if (job?.kind !== 'stored') throw new Error(`no record of ${id}`)
   return job
+}
+
+/** What has happened to a job by now, after the event `afterId`. @throws Error when there is no record */
+export async function eventsOf(store: JobStore, id: string, afterId = '0-0'): Promise<StoredEvent[]> {
+  return store.eventsAfter(await stored(store, id), afterId)
 }

@@ -1,12 +1,21 @@
 /**
  * GET /v1/jobs/{id}/events: a job as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
- * What has happened is read from the job's own stream; the subscription only says that there is more to read.
+ * What has happened is read from the job's record and its own stream; the subscription only says that there is more to read.
  */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { createRoute } from '@hono/zod-openapi'
 import { isTerminal, type JobEvent, MillraceError } from '@millrace/contracts'
 import { knownJobJson, queueState } from '@millrace/job-view'
-import { eventsAtOnce, type KnownJob, type StoredEvent, type StoredJob, watchEvents } from '@millrace/jobs'
+import {
+  eventId,
+  eventPlace,
+  eventsAtOnce,
+  isEventId,
+  type KnownJob,
+  type StoredEvent,
+  type StoredJob,
+  watchEvents,
+} from '@millrace/jobs'
 import { z } from 'zod'
 import type { GatewayContext, RequestContext } from '../context.js'
 import { EventWriter } from '../event-writer.js'
@@ -64,11 +73,8 @@ export function wantsEvents(c: RequestContext): boolean {
   return /(^|[,\s])text\/event-stream/i.test(c.req.header('accept') ?? '')
 }
 
-/** The `queued` event is not in the job's stream, so that a job nobody follows costs none: it has the id before all. */
-const queuedId = '0-0'
 /** Of the one event of a job that was answered when it was submitted. */
-const knownId = '1-0'
-const eventId = /^\d{1,16}-\d{1,9}$/
+const knownId = eventId(0, eventPlace.ended)
 
 /** @throws MillraceError invalid_request for a `Last-Event-ID` that is none of ours */
 export async function streamEvents(
@@ -77,7 +83,7 @@ export async function streamEvents(
   context: GatewayContext,
 ): Promise<Response> {
   const lastId = c.req.header('last-event-id')
-  if (lastId !== undefined && !eventId.test(lastId)) {
+  if (lastId !== undefined && !isEventId(lastId)) {
     throw new MillraceError('invalid_request', 'This Last-Event-ID is none of this stream')
   }
   if (lastId !== undefined && (await isLast(lastId, job, context))) return c.body(null, 204)
@@ -96,7 +102,7 @@ export async function streamEvents(
 /** Whether this was the terminal event. */
 async function isLast(id: string, job: StoredJob | KnownJob, { store }: GatewayContext): Promise<boolean> {
   if (job.kind === 'known') return id === knownId
-  return isTerminal(job.status) && (await store.eventsAfter(job.id, id)).length === 0
+  return isTerminal(job.status) && (await store.eventsAfter(job, id)).length === 0
 }
 
 /** Resolves when the terminal event is written, or the client or this gateway goes. */
@@ -115,13 +121,19 @@ async function follow(
     })
     return
   }
+  // No event is stored of its being queued, so that a job nobody follows costs none.
+  const queuedId = eventId(job.run, eventPlace.queued)
   let at = lastId ?? queuedId
   if (lastId === undefined) writer.send({ id: queuedId, type: 'queued', data: queuedText(job, context) })
   const news = watchEvents(context.subscriber, job.id)
   try {
     await Promise.race([news.ready, writer.closed])
     for (let current = job; !writer.isClosed; ) {
-      const events = await context.store.eventsAfter(job.id, at)
+      if (!isTerminal(current.status)) {
+        const read = await readJob(job.id, job.tenant, context)
+        if (read.kind === 'stored') current = read
+      }
+      const events = await context.store.eventsAfter(current, at)
       if (events.length === 0 && isTerminal(current.status)) return
       for (const event of events) {
         at = event.id
@@ -131,9 +143,6 @@ async function follow(
       // There may be more, and nobody says so again.
       if (events.length === eventsAtOnce) continue
       await Promise.race([news.next(Math.min(rereadMs, msToLimit(current, context.now()))), writer.closed])
-      if (writer.isClosed) return
-      const read = await readJob(job.id, job.tenant, context)
-      if (read.kind === 'stored') current = read
     }
   } finally {
     news.stop()
@@ -147,20 +156,14 @@ async function written(
 ): Promise<{ type: JobEvent['type']; data: string }> {
   const { type } = event
   if (type === 'started') {
-    // Read before it was started, perhaps.
-    const started = job.startedAtMs === null ? await readJob(job.id, job.tenant, context) : job
-    const startedAtMs = started.kind === 'stored' ? started.startedAtMs : null
-    // Of a job that was tried again meanwhile only Redis' own time of the event is left.
-    const startedAt = new Date(startedAtMs ?? Number.parseInt(event.id, 10)).toISOString()
-    return { type, data: JSON.stringify({ started_at: startedAt }) }
+    return { type, data: JSON.stringify({ started_at: new Date(job.startedAtMs ?? 0).toISOString() }) }
   }
   if (type === 'progress') {
     const total = job.slots.length
     return { type, data: JSON.stringify({ done: Math.min(total, itemsOf(job, event.slots)), total }) }
   }
   if (event.output !== undefined) return { type, data: JSON.stringify(event.output) }
-  const settled = isTerminal(job.status) ? job : await readJob(job.id, job.tenant, context)
-  return { type, data: settled.kind === 'stored' ? String(await storedJson(settled, context)) : 'null' }
+  return { type, data: String(await storedJson(job, context)) }
 }
 
 function isTerminalEvent({ type }: StoredEvent): boolean {

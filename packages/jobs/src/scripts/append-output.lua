@@ -19,7 +19,9 @@ if piece == '' then
   return 0
 end
 redis.call('HSET', KEYS[1], field, start + string.len(piece))
-redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[6], '*', 'type', 'output', 'index', ARGV[3], 'start', start, 'text', piece)
+-- Its place in the run, behind the start (event-id.ts).
+local id = ARGV[1] .. '-' .. (redis.call('HINCRBY', KEYS[1], 'events', 1) + 1)
+redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[6], id, 'type', 'output', 'index', ARGV[3], 'start', start, 'text', piece)
 -- A text may take longer than its job was to live.
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[7]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[7] * 2)

@@ -23,14 +23,13 @@ if slots > 0 and slots == tonumber(record[4] or 0) then
   end
   redis.call('HDEL', KEYS[1], 'failed', 'chunksDone', 'hits', 'joined', 'tokenizeUs', 'predictUs', 'batchSize')
 end
-redis.call('HDEL', KEYS[1], 'started', 'completed', 'error', 'attempts', 'settleBy')
+redis.call('HDEL', KEYS[1], 'started', 'completed', 'error', 'attempts', 'settleBy', 'events')
 redis.call('HSET', KEYS[1], 'status', 'queued', 'startBy', ARGV[3])
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[1], 'settleBy', ARGV[4])
 end
 redis.call('HINCRBY', KEYS[1], 'run', 1)
--- Emptied, not deleted: its ids go on growing, so that a reader's last id stays behind what comes.
-redis.call('XTRIM', KEYS[4], 'MAXLEN', 0)
+redis.call('DEL', KEYS[4])
 for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, ARGV[1])
 end

@@ -15,7 +15,7 @@ if record[1] ~= 'queued' and record[1] ~= 'processing' then
   return { 'settled' }
 end
 redis.call('HSET', KEYS[1], 'status', ARGV[2], 'completed', ARGV[1], 'error', ARGV[5])
-redis.call('XADD', KEYS[4], 'MAXLEN', 128, '*', 'type', ARGV[2])
+redis.call('XTRIM', KEYS[4], 'MAXLEN', 128)
 if ARGV[2] == 'canceled' then
   redis.call('DEL', KEYS[2], KEYS[5])
 end

@@ -39,7 +39,9 @@ local function store(job, inputs, outputs, events, blobs, at, results)
     redis.call('HSET', job, 'batchSize', math.max(tonumber(redis.call('HGET', job, 'batchSize') or 0), tonumber(batchSize)))
     failed = redis.call('HINCRBY', job, 'failed', failed)
     if redis.call('HINCRBY', job, 'chunksDone', 1) < chunks then
-      redis.call('XADD', events, 'MAXLEN', 128, '*', 'type', 'progress', 'slots', redis.call('HLEN', outputs))
+      -- Its place in the run, behind the start (event-id.ts).
+      local id = run .. '-' .. (redis.call('HINCRBY', job, 'events', 1) + 1)
+      redis.call('XADD', events, 'MAXLEN', 128, id, 'type', 'progress', 'slots', redis.call('HLEN', outputs))
       -- As long as the inputs; where those are over, as the record.
       local left = redis.call('PTTL', inputs)
       if left < 0 then
@@ -61,7 +63,6 @@ local function store(job, inputs, outputs, events, blobs, at, results)
     redis.call('HSET', job, stored, 1, 'hits', hits, 'joined', joined, 'tokenizeUs', tokenizeUs, 'predictUs', predictUs,
       'batchSize', batchSize, 'failed', failed, 'chunksDone', 1, 'status', outcome, 'completed', now)
   end
-  redis.call('XADD', events, 'MAXLEN', 128, '*', 'type', outcome)
   if outcome == 'succeeded' then
     redis.call('DEL', inputs, blobs)
   else
@@ -69,7 +70,9 @@ local function store(job, inputs, outputs, events, blobs, at, results)
     redis.call('PEXPIRE', blobs, life)
   end
   redis.call('PEXPIRE', outputs, life)
-  redis.call('PEXPIRE', events, life)
+  if redis.call('PEXPIRE', events, life) == 1 then
+    redis.call('XTRIM', events, 'MAXLEN', 128)
+  end
   redis.call('PEXPIRE', job, recordLife)
   redis.call('PUBLISH', events, '')
   if outcome == 'succeeded' and telling ~= '' then

@@ -33,8 +33,6 @@ local function take(job, inputs, events, blobs, at)
     started = nowMs
     attempts = tonumber(try)
     redis.call('HSET', job, 'status', 'processing', 'started', started, 'attempts', attempts)
-    redis.call('XADD', events, '*', 'type', 'started', 'at', started)
-    redis.call('PEXPIRE', events, redis.call('PTTL', job))
     redis.call('PUBLISH', events, '')
   end
   if tonumber(try) > attempts then
