@@ -45,7 +45,15 @@ async function settings(...names: string[]): Promise<Record<string, string>> {
   return Object.fromEntries(names.map((name) => [name, words[words.indexOf(name) + 1] ?? '']))
 }
 
-const names = ['maxmemory', 'maxmemory-policy', 'appendonly', 'appendfsync', 'save', 'bind'] as const
+const names = [
+  'maxmemory',
+  'maxmemory-policy',
+  'appendonly',
+  'appendfsync',
+  'rdbcompression',
+  'save',
+  'bind',
+] as const
 
 test('a Redis with a socket answers there too, to its own user alone', async () => {
   const socket = join(dir, 'queue.sock')
@@ -63,6 +71,7 @@ describe('the queue Redis', () => {
       'maxmemory-policy': 'noeviction',
       appendonly: 'yes',
       appendfsync: 'everysec',
+      rdbcompression: 'no',
       save: '',
       bind: '127.0.0.1',
     })

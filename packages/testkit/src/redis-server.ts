@@ -199,6 +199,7 @@ function serverArguments(port: number, dir: string, options: RedisServerOptions)
     save: '',
     appendonly: options.appendonly ? 'yes' : 'no',
     appendfsync: 'everysec',
+    rdbcompression: 'no',
     maxmemory: options.maxmemory ?? '0',
     'maxmemory-policy': options.policy ?? 'noeviction',
     'shutdown-timeout': '0',
