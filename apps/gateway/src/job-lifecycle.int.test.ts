@@ -1,5 +1,6 @@
 /** What an owner can do with a job, and what becomes of it by itself: always through two gateways. */
 import { type Job, jobListSchema, jobSchema, problemSchema } from '@millrace/contracts'
+import { JobStore } from '@millrace/jobs'
 import { eventually } from '@millrace/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FakeWorker } from './fake-worker.js'
@@ -148,6 +149,32 @@ describe('retry', () => {
       ],
     })
     expect(held.computed).toEqual(['a', 'b', 'c'])
+  })
+
+  test('asked for again while the job waits is the same run, and is computed once', async () => {
+    const { id } = await failed('twice')
+    worker?.reset()
+    const letGo = worker?.hold()
+    const answers = await Promise.all([act('retry', id), act('retry', id, other), act('retry', id)])
+    expect(answers.map(({ status }) => status)).toEqual([202, 202, 202])
+    letGo?.()
+    expect(await jobOf(await call(`/v1/jobs/${id}?wait=10`))).toMatchObject({
+      status: 'succeeded',
+      attempts: 1,
+    })
+    expect(worker?.computed).toEqual(['twice'])
+  })
+
+  test('goes on when it is asked for again, where a gateway died between its record and the queue', async () => {
+    const { id } = await failed('half')
+    worker?.reset()
+    const store = await JobStore.connect({ url: site.queue.url, role: 'gateway' })
+    const job = await store.read(id)
+    if (job?.kind !== 'stored') throw new Error('no record')
+    expect(await store.retry(job, Date.now())).toMatchObject({ state: 'queued' })
+    await store.close()
+    expect((await act('retry', id)).status).toBe(202)
+    expect(await jobOf(await call(`/v1/jobs/${id}?wait=10`))).toMatchObject({ status: 'succeeded' })
   })
 
   test.each(['queued', 'succeeded', 'canceled'] as const)('a job that is %s is not: 409', async (status) => {

@@ -108,6 +108,8 @@ class Model {
   }
 
   retry(nowMs: number): { state: string; chunks?: number[] } {
+    const chunks = () => [...this.#job.chunks.keys()].filter((chunk) => !this.stored.has(chunk))
+    if (this.status === 'queued' && this.run > 0) return { state: 'queued', chunks: chunks() }
     if (this.status !== 'failed' && this.status !== 'expired') return { state: 'refused' }
     if (this.outputs.size > 0 && this.failed === this.outputs.size) {
       this.outputs.clear()
@@ -120,8 +122,7 @@ class Model {
     this.completedAtMs = null
     this.progressEvents = 0
     this.limits = limitsFrom(this.#job, nowMs)
-    const chunks = [...this.#job.chunks.keys()].filter((chunk) => !this.stored.has(chunk))
-    return { state: 'queued', chunks }
+    return { state: 'queued', chunks: chunks() }
   }
 
   /** Nothing is told of a job that nobody has taken; a worker takes before it stores. */

@@ -146,6 +146,24 @@ describe('a job tried again', () => {
   })
 })
 
+describe('a retry that is asked for again', () => {
+  it('while its run waits is that run: nothing changes, and its chunks are said again', async () => {
+    const job = await halfDone()
+    const first = await store.retry(job, now)
+    const before = await stored(store, job.id)
+    expect(await Promise.all([store.retry(job, now + 5), store.retry(job, now + 9)])).toEqual([first, first])
+    expect(await stored(store, job.id)).toEqual(before)
+    expect(before.run).toBe(1)
+  })
+
+  it('once its run is at work is refused', async () => {
+    const job = await halfDone()
+    await store.retry(job, now)
+    await store.take({ jobId: job.id, run: 1, chunk: 1 }, 1, now)
+    expect(await store.retry(job, now)).toEqual({ state: 'refused' })
+  })
+})
+
 describe('a retry is refused', () => {
   it('to a job that waits, is at work, succeeded or was canceled', async () => {
     const [waiting, working, good, canceled] = [
@@ -170,12 +188,5 @@ describe('a retry is refused', () => {
     await redis.client().del(keysOf(job.id).inputs)
     expect(await store.retry(job, now)).toEqual({ state: 'gone' })
     expect(await stored(store, job.id)).toMatchObject({ status: 'expired', run: 0 })
-  })
-
-  it('to all but one of those who ask at once', async () => {
-    const job = await halfDone()
-    const outcomes = await Promise.all([store.retry(job, now), store.retry(job, now), store.retry(job, now)])
-    expect(outcomes.map(({ state }) => state).sort()).toEqual(['queued', 'refused', 'refused'])
-    expect((await stored(store, job.id)).run).toBe(1)
   })
 })

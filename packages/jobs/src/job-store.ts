@@ -358,7 +358,10 @@ export class JobStore {
     return outcomeOf(outcome)
   }
 
-  /** Opens a failed or expired job again as its next run; `chunks` are then to be queued. */
+  /**
+   * Opens a failed or expired job again as its next run; `chunks` are then to be queued. Asked again while that run waits, it
+   * answers the same.
+   */
   async retry(job: JobFacts, nowMs: number): Promise<RetryOutcome> {
     const { startByMs, settleByMs } = limitsFrom(job, nowMs)
     const lifeMs = unsettledLifeMs(job)

@@ -45,9 +45,9 @@ export function retryJob(context: GatewayContext) {
       'job_not_retryable',
       context,
     )
-    if (job.status !== 'failed' && job.status !== 'expired') throw notRetryable(job)
+    if (!isRetryable(job)) throw notRetryable(job)
     await admitOrSay(job.model, job.chunks, context.submit)
-    // After a crash between record and queue the job expires, and can be tried again.
+    // After a crash between record and queue the same request queues what is not there.
     const outcome = await store.retry(job, now())
     if (outcome.state === 'gone')
       throw new MillraceError('job_gone', `The inputs of job '${job.id}' are gone`)
@@ -63,6 +63,11 @@ export function retryJob(context: GatewayContext) {
     const queued = storedJob(facts, progress, new Map())
     return jobAnswer(c, 202, job.id, await storedJson(queued, context))
   }
+}
+
+/** Also while it waits since it was tried again: who got no answer may ask once more. */
+function isRetryable({ status, run }: StoredJob): boolean {
+  return status === 'failed' || status === 'expired' || (status === 'queued' && run > 0)
 }
 
 function notRetryable({ id, status }: StoredJob): MillraceError {
