@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: the fleet under a closed loop, beside the ceiling of the same run. Rounds of fleet and ceiling
- * alternate, because a machine's speed drifts; each figure is the median of its rounds.
+ * alternate, and are many and short, because a machine's speed drifts; each figure is the median of its rounds.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -22,8 +22,8 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 const { values: flags } = parseArgs({
   options: {
     workers: { type: 'string', default: '2' },
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '6' },
+    rounds: { type: 'string', default: '7' },
+    seconds: { type: 'string', default: '3' },
     'warm-up': { type: 'string', default: '60' },
     out: {
       type: 'string',
@@ -76,7 +76,7 @@ async function main(): Promise<void> {
     await closedLoop({ url: fleet.url, seconds: Number(flags['warm-up']), ...all.oneByOne })
 
     const next = () => texts.distinct(shortTokens)
-    const idle = await idleLatency({ url: fleet.url, direct, pairs: 100 * rounds, next, one: all.one })
+    const idle = await idleLatency({ url: fleet.url, direct, pairs: 50 * rounds, next, one: all.one })
     const rows = [
       await alternate(all.oneByOne, fleet, () => ceilingThroughput(direct, short, area, time)),
       await alternate(all.few, fleet, () => ceilingThroughput(direct, short, area, time)),
