@@ -17,11 +17,7 @@ const pollMs = 50
 const pingTimeoutMs = 2000
 
 const roleSettings: Record<RedisRole, readonly string[]> = {
-  // Results are floats, which do not compress: a rewritten log is 2 % larger, for half of the rewrite's time.
-  queue: [
-    ...['--maxmemory', '1gb', '--maxmemory-policy', 'noeviction', '--appendonly', 'yes'],
-    ...['--rdbcompression', 'no'],
-  ],
+  queue: ['--maxmemory', '1gb', '--maxmemory-policy', 'noeviction', '--appendonly', 'yes'],
   cache: ['--maxmemory', '512mb', '--maxmemory-policy', 'allkeys-lfu', '--appendonly', 'no'],
 }
 
@@ -31,6 +27,9 @@ export interface RedisPlace {
   /** Path of a Unix socket that it listens on as well. */
   readonly socket?: string | undefined
 }
+
+/** Results are floats, which do not compress: a rewritten log is 3 % larger, for half of the rewrite's time. */
+const logSettings = ['--appendfsync', 'everysec', '--rdbcompression', 'no']
 
 /** @returns the command line of one Redis; it reads no configuration file */
 export function redisArguments(role: RedisRole, { port, dir, socket }: RedisPlace): string[] {
@@ -46,8 +45,8 @@ export function redisArguments(role: RedisRole, { port, dir, socket }: RedisPlac
     '--save',
     '',
   ]
-  const shared = socket === undefined ? [] : ['--unixsocket', socket, '--unixsocketperm', '700']
-  return [...common, ...shared, ...roleSettings[role], '--appendfsync', 'everysec']
+  const listening = socket === undefined ? [] : ['--unixsocket', socket, '--unixsocketperm', '700']
+  return [...common, ...listening, ...roleSettings[role], ...logSettings]
 }
 
 /** Starts one Redis with its data in its folder (made when missing), in a process group of its own. */

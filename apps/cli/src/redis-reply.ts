@@ -1,4 +1,4 @@
-/** The two questions the launcher has for a Redis: is something there, and does it answer. No client library. */
+/** What the launcher asks about a Redis: where it is, whether something is there, and whether it answers. No client library. */
 import { connect, type NetConnectOpts } from 'node:net'
 
 /**

@@ -1,4 +1,4 @@
-/** News of one job's event stream: that there is something to read, never what. */
+/** News of one job's events: that there is something to read, in its record or its stream, never what. */
 import { keysOf } from './record.js'
 import type { Subscriber } from './subscriber.js'
 
