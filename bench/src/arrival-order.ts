@@ -37,6 +37,10 @@ export class ArrivalOrder<T> implements Batcher<T> {
     }
   }
 
+  takeFull(): Batch<T> | undefined {
+    return this.size > this.#maxItems ? this.take() : undefined
+  }
+
   remove(match: (item: T) => boolean): T[] {
     const gone = this.#waiting.filter(({ item }) => match(item))
     this.#waiting = this.#waiting.filter(({ item }) => !match(item))

@@ -1,8 +1,18 @@
 import { encodeVector } from '@millrace/cache'
+import type { BatchOutcome } from '@millrace/model'
 import { eventually } from '@millrace/testkit'
 import { describe, expect, it } from 'vitest'
 import { computerUnderTest, numberOf } from './computer-under-test.js'
 import { GivenBack } from './given-back.js'
+
+const vectors = (count: number, predictMs: number): BatchOutcome => ({
+  outcomes: Array.from({ length: count }, () => ({ ok: true, vector: new Float32Array([1]) })),
+  predictMs,
+})
+/** Long enough for all that needs no clock to happen. */
+const turns = async () => {
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
 
 describe('items', () => {
   it('known to the cache never reach the model', async () => {
@@ -87,6 +97,48 @@ describe('items', () => {
     batches[1]?.answer()
     batches[2]?.answer()
     expect((await Promise.all(answers)).map(({ bytes }) => numberOf(bytes))).toEqual([7, 7, 7])
+  })
+
+  it('that fill a batch leave beside one that runs; those that do not wait for company', async () => {
+    const { batches, ran, get } = computerUnderTest()
+    const first = get('aaaaaaaa')
+    await ran(1)
+    // A pass of 8 tokens is expected to take so long from now on.
+    batches[0]?.answer(vectors(1, 90))
+    const running = get('bbbbbbbb')
+    await ran(2)
+    const waiting = get('ccc')
+    await turns()
+    expect(batches).toHaveLength(2)
+    const more = get('ddd', 'eee')
+    await turns()
+    expect(batches).toHaveLength(3)
+    expect(batches[2]?.items).toHaveLength(2)
+    batches[1]?.answer()
+    batches[2]?.answer()
+    await ran(4)
+    batches[3]?.answer()
+    expect(await Promise.all([first, running, waiting, more].flat())).toHaveLength(5)
+  })
+
+  it('that fill a batch wait, too, where passes are so long that a more urgent one would wait with them', async () => {
+    const { batches, ran, get } = computerUnderTest()
+    const first = get('aaaaaaaa')
+    await ran(1)
+    batches[0]?.answer(vectors(1, 5000))
+    const running = get('bbbbbbbb')
+    await ran(2)
+    const low = get({ input: 'ccccc', priority: 9 }, { input: 'ddddd', priority: 9 })
+    await turns()
+    expect(batches).toHaveLength(2)
+    const urgent = get('eee')
+    batches[1]?.answer(vectors(1, 1))
+    await ran(4)
+    expect(batches[2]?.items.map(({ ids }) => ids.length)).toEqual([3])
+    for (const at of [2, 3]) batches[at]?.answer()
+    await ran(5)
+    batches[4]?.answer()
+    expect(await Promise.all([first, running, low, urgent].flat())).toHaveLength(5)
   })
 
   it('that wait reach the model by priority, the oldest of the most urgent first', async () => {

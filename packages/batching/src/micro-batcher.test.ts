@@ -98,6 +98,25 @@ describe('the cut', () => {
   })
 })
 
+describe('a batch that is wanted only where it is full', () => {
+  test('is the one that would have been taken anyway', () => {
+    const lengths = Array.from({ length: 30 }, (_, id) => 20 + (id % 2))
+    expect(batcherOf(lengths).takeFull()).toEqual(batcherOf(lengths).take())
+  })
+
+  test('is none where who comes might join: what waits is little, or too unlike', () => {
+    expect(batcherOf(Array.from({ length: 12 }, () => 20)).takeFull()).toBeUndefined()
+    expect(batcherOf([20, 100, 200]).takeFull()).toBeUndefined()
+    expect(batcherOf([]).takeFull()).toBeUndefined()
+  })
+
+  test('stays where it was if it is none', () => {
+    const batcher = batcherOf([20, 100, 200])
+    batcher.takeFull()
+    expect(drain(batcher).map(idsOf)).toEqual([[0], [1], [2]])
+  })
+})
+
 describe('order', () => {
   test('the oldest item is in the next batch, whatever its length', () => {
     const batcher = batcherOf([250, ...Array.from({ length: 50 }, () => 20)])
@@ -202,7 +221,7 @@ describe('for any order of arrivals, takes and removals', () => {
     lookahead: fc.integer({ min: 1, max: 80 }),
     passTokens: fc.constantFrom(0, defaultPassTokens, 1000),
   })
-  type Step = { add: number[]; priority: number } | { removeModulo: number } | 'take'
+  type Step = { add: number[]; priority: number } | { removeModulo: number } | 'take' | 'takeFull'
   const anyLengths = fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 30 })
   const alikeLengths = fc.array(fc.integer({ min: 18, max: 22 }), { maxLength: 30 })
   const priority = fc.oneof(fc.constant(0), fc.constant(9), fc.integer({ min: 0, max: priorities - 1 }))
@@ -210,6 +229,7 @@ describe('for any order of arrivals, takes and removals', () => {
     { weight: 3, arbitrary: fc.record({ add: anyLengths, priority }) },
     { weight: 3, arbitrary: fc.record({ add: alikeLengths, priority }) },
     { weight: 6, arbitrary: fc.constant('take' as const) },
+    { weight: 3, arbitrary: fc.constant('takeFull' as const) },
     { weight: 1, arbitrary: fc.record({ removeModulo: fc.integer({ min: 2, max: 7 }) }) },
   )
   const steps = fc.array(step, { maxLength: 30 })
@@ -227,9 +247,11 @@ describe('for any order of arrivals, takes and removals', () => {
     const taken: { batch: Batch<Waiting>; before: Waiting[] }[] = []
     let waiting: Waiting[] = []
     let added = 0
-    const take = () => {
+    const take = (onlyFull = false) => {
       const before = waiting
-      const batch = batcher.take()
+      const full = onlyFull ? batcher.takeFull() : undefined
+      const batch = full ?? batcher.take()
+      if (onlyFull && batch) expect(['area', 'items'].includes(batch.reason)).toBe(full !== undefined)
       if ((batch === undefined) !== (before.length === 0))
         throw new Error('a take is empty-handed or out of nothing')
       if (batch === undefined) return
@@ -239,7 +261,7 @@ describe('for any order of arrivals, takes and removals', () => {
       if (waiting.length + batch.items.length !== before.length) throw new Error('taken twice or never added')
     }
     for (const one of script) {
-      if (one === 'take') take()
+      if (one === 'take' || one === 'takeFull') take(one === 'takeFull')
       else if ('add' in one) {
         for (const tokens of one.add) {
           const dueTake = taken.length + oldestLeadsEvery * (waiting.length + 1)

@@ -66,7 +66,7 @@ interface Cut {
 }
 
 /** What a worker needs of a batcher: the benchmark puts another one in its place. */
-export type Batcher<T> = Pick<MicroBatcher<T>, 'size' | 'tokens' | 'add' | 'take' | 'remove'>
+export type Batcher<T> = Pick<MicroBatcher<T>, 'size' | 'tokens' | 'add' | 'take' | 'takeFull' | 'remove'>
 
 function areaOf(cut: Cut): number {
   return cut.longest * (cut.hi - cut.lo + 1)
@@ -114,11 +114,24 @@ export class MicroBatcher<T> {
 
   /** To be called when a model process has room. Never waits for company; undefined only when nothing waits. */
   take(): Batch<T> | undefined {
+    return this.#take(() => true)
+  }
+
+  /** The same batch where it is full (`area`, `items`); undefined where one who comes might join it. */
+  takeFull(): Batch<T> | undefined {
+    const { maxArea, maxItems } = this.#limits
+    // What waits could not fill one, however padded.
+    if (this.#tokens * maxPaddingRatio <= maxArea && this.size <= maxItems) return undefined
+    return this.#take(({ reason }) => reason === 'area' || reason === 'items')
+  }
+
+  #take(accepts: (cut: Pick<Batch<T>, 'reason'>) => boolean): Batch<T> | undefined {
     const leader = this.#leader()
     if (leader === undefined) return undefined
-    this.#takes += 1
     const window = this.#window(leader)
     const cut = this.#grow(window, window.indexOf(leader))
+    if (!accepts(cut)) return undefined
+    this.#takes += 1
     const taken = window.slice(cut.lo, cut.hi + 1).sort((a, b) => a.order - b.order)
     this.#forget(new Set(taken))
     return {
