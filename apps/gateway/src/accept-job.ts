@@ -3,7 +3,15 @@
  * nothing; and the repeat of a request that was accepted before.
  */
 import { MillraceError } from '@millrace/contracts'
-import { type ChunksOf, type Company, isGone, limitsFrom, type NewJob, type StoredJob } from '@millrace/jobs'
+import {
+  type ChunksOf,
+  type Company,
+  groupChars,
+  isGone,
+  limitsFrom,
+  type NewJob,
+  type StoredJob,
+} from '@millrace/jobs'
 import type { SubmitContext, SubmitRequest } from './submit.js'
 
 /** So long a worker that was told ahead is left alone with its job; then any may take it, and passes over what is done. */
@@ -50,11 +58,12 @@ function everyChunkOf({ id, run, chunks }: StoredJob): ChunksOf {
  * where none is possible it is settled as failed, as far as Redis can be reached
  */
 export async function acceptJob(job: NewJob, context: SubmitContext, asked = false): Promise<boolean> {
-  const { store, queues, list, watch, webhooks, fleet, now } = context
+  const { store, queues, list, watch, webhooks, fleet, gathering, now } = context
+  const count = job.chunks.length
+  const company = asked ? undefined : companyOf(job, fleet)
+  if (company) await gathering.join(fleet.model(job.model).busy)
   // Before the record: a job that nobody looks at would expire in silence; a look at no job costs nothing.
   if (job.webhook || job.lifeLimitMs !== null) await watch.at(job.id, firstLookMs(job))
-  const count = job.chunks.length
-  const company = asked || count !== 1 ? undefined : companyOf(job, fleet)
   // A chunk in company is queued at the end of this turn, behind these two; any other one at once.
   const creating = company ? store.createTogether(job) : store.create(job, asked)
   // Of two requests with one id the later may have other chunks: it queues and lists nothing.
@@ -90,11 +99,13 @@ export function bytesOf(blobs: NewJob['blobs']): number {
 
 /**
  * None for what a repeat of the request may queue again: its chunks must be known by their own ids. None with files: what
- * stands for them is short, and computing them is not.
+ * stands for them is short, and computing them is not. None where others would not fit in.
  */
 function companyOf(job: NewJob, fleet: SubmitContext['fleet']): Company | undefined {
-  if (job.requestDigest !== null || job.blobs !== undefined) return undefined
-  const chars = job.chunks.flat().reduce((sum, { input }) => sum + input.length, 0)
+  const [chunk, more] = job.chunks
+  if (!chunk || more || job.requestDigest !== null || job.blobs !== undefined) return undefined
+  const chars = chunk.reduce((sum, { input }) => sum + input.length, 0)
+  if (chars >= groupChars) return undefined
   const { workers, busy } = fleet.model(job.model)
   return { workers: busy ? 1 : workers, chars }
 }

@@ -156,7 +156,6 @@ async function submitWith(
   const job: NewJob = { known, chunks, ...facts }
   if (blobs.size > 0) job.blobs = blobs
   beforeQueueing?.(job.id)
-  if (!asked) await context.gathering.join(context.fleet.model(request.model).busy)
   if (!(await acceptJob(job, context, asked))) {
     // Another request with this id came first, at the same moment.
     const first = await earlierJob(request, context)

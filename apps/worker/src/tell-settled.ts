@@ -53,7 +53,8 @@ export class SettledTeller {
       jobs.map(({ facts, progress, results }) => ({
         jobId: facts.id,
         progress,
-        outputs: progress.status === 'succeeded' && isWhole(facts, results) ? results : null,
+        outputs:
+          progress.status === 'succeeded' && isWhole(facts, results) && isSmall(results) ? results : null,
       })),
     )
     try {
@@ -93,12 +94,16 @@ export function foresee(
     batchSize,
     error: null,
   }
-  return { facts, progress }
+  return { facts, progress, withResults: isSmall(results) }
 }
 
-/** Whether these are all results of the job, and small enough to travel in a message. */
+/** Whether these are all results of the job. */
 function isWhole(facts: JobFacts, results: ReadonlyMap<number, Buffer>): boolean {
-  if (results.size < facts.slotCount) return false
+  return results.size === facts.slotCount
+}
+
+/** Whether they may travel in a message. */
+function isSmall(results: ReadonlyMap<number, Buffer>): boolean {
   let bytes = 0
   for (const result of results.values()) bytes += result.length
   return bytes <= inlineLimitBytes

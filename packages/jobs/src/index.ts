@@ -6,6 +6,7 @@ export {
   type ChunkDelivery,
   type ConsumerEvent,
 } from './chunk-consumer.js'
+export { groupChars } from './chunk-groups.js'
 export {
   type ChunkData,
   ChunkQueues,

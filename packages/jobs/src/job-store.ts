@@ -85,6 +85,8 @@ export interface ChunkResult extends ChunkRef {
 export interface Foreseen {
   facts: JobFacts
   progress: JobProgress
+  /** Whether the chunk's results are told as well. */
+  withResults: boolean
 }
 
 /** What became of the job when a chunk was stored or a status was given. */
@@ -304,7 +306,9 @@ export class JobStore {
     })
     return outcomes.map((outcome, i) => {
       const foreseen = all[i]?.foreseen
-      if (foreseen && outcome[0] === 'told') return { state: 'settled-now', ...foreseen }
+      if (foreseen && outcome[0] === 'told') {
+        return { state: 'settled-now', facts: foreseen.facts, progress: foreseen.progress }
+      }
       return outcomeOf(outcome)
     })
   }
@@ -466,6 +470,7 @@ function eventOf([id, flat]: [id: string, flat: string[]]): StoredEvent {
 /** As store-chunks.lua names them. */
 function argumentsOfResult({ result, nowMs, foreseen }: Storing): (string | number | Buffer)[] {
   const { jobId, results: outputs } = result
+  const told = foreseen?.withResults ? outputs : null
   return [
     nowMs,
     result.chunk,
@@ -478,7 +483,8 @@ function argumentsOfResult({ result, nowMs, foreseen }: Storing): (string | numb
     Math.round(result.tokenizeUs),
     Math.round(result.predictUs),
     result.batchSize,
-    foreseen ? settledHeader({ jobId, progress: foreseen.progress, outputs }) : '',
+    foreseen ? settledHeader({ jobId, progress: foreseen.progress, outputs: told }) : '',
+    told === null ? 0 : 1,
     outputs.size,
     ...[...outputs].flat(),
   ]

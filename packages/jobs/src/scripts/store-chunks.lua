@@ -2,7 +2,8 @@
 -- KEYS record, inputs, outputs, events and blobs of each chunk's job, in turn (one hash tag per job)
 -- ARGV[1] channel to tell on   then for each chunk: now in ms, chunk, run, life after settling in ms, the same of the record,
 -- slots that failed, hits found at the worker, joined, tokenize in us, predict in us, batch size, what to tell where this
--- call settles the job as succeeded ('' for nothing), count of results, slot and bytes per result
+-- call settles the job as succeeded ('' for nothing), whether the results are told with it (1 or 0), count of results, slot and
+-- bytes per result
 -- Told is in one message, laid out as settled-message.ts says: who says what to tell knows the record already.
 -- Answers for each { outcome, record as a flat list of fields and values }; outcome is 'gone', 'retried' (the job has had a later
 -- run), 'settled' (was terminal before), 'stored' (this chunk was in before), 'more' (chunks are missing), 'told' (settled by
@@ -13,7 +14,7 @@ local function store(job, inputs, outputs, events, blobs, at, results)
   local now, chunk, run, life, recordLife = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local failed, hits, joined, tokenizeUs = tonumber(ARGV[at + 5]), ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
   local predictUs, batchSize, telling = ARGV[at + 9], ARGV[at + 10], ARGV[at + 11]
-  local from, to = at + 13, at + 12 + 2 * results
+  local from, to = at + 14, at + 13 + 2 * results
   local stored = 'chunk:' .. chunk
   local record = redis.call('HMGET', job, 'status', 'chunks', 'run', stored)
   local status, chunks = record[1], tonumber(record[2])
@@ -77,8 +78,10 @@ local function store(job, inputs, outputs, events, blobs, at, results)
   redis.call('PUBLISH', events, '')
   if outcome == 'succeeded' and telling ~= '' then
     heads[#heads + 1] = telling
-    for bytes = from + 1, to, 2 do
-      bodies[#bodies + 1] = ARGV[bytes]
+    if ARGV[at + 12] == '1' then
+      for bytes = from + 1, to, 2 do
+        bodies[#bodies + 1] = ARGV[bytes]
+      end
     end
     return { 'told' }
   end
@@ -87,9 +90,9 @@ end
 
 local answers, at = {}, 2
 for key = 1, #KEYS, 5 do
-  local results = tonumber(ARGV[at + 12])
+  local results = tonumber(ARGV[at + 13])
   answers[#answers + 1] = store(KEYS[key], KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4], at, results)
-  at = at + 13 + 2 * results
+  at = at + 14 + 2 * results
 end
 if #heads > 0 then
   local header = '[' .. table.concat(heads, ',') .. ']'
