@@ -14,8 +14,8 @@ import type { ItemInFlight } from './items-in-flight.js'
 import { readBlobs } from './read-blobs.js'
 
 /**
- * A full batch leaves as long before it is needed: nobody could join it, and a worker that wakes up once for the batch that ends and
- * for the next one takes less of the CPU. One that comes later and is more urgent waits so much longer, at most.
+ * A full batch leaves up to so long before it is needed: nobody could join it, and to wake up once, for the batch that ends and for
+ * the next one, takes less of the CPU. An item that comes later and is more urgent waits that much longer at most.
  */
 const mostAheadMs = 100
 
@@ -84,7 +84,7 @@ export class BatchRunner {
     clearTimeout(this.#later)
     while (this.#batchesOut < model.slots && batcher.size > 0) {
       const waitMs = this.neededInMs()
-      const batch = waitMs === 0 ? batcher.take() : waitMs <= mostAheadMs ? batcher.takeFull() : undefined
+      const batch = waitMs === 0 ? batcher.take() : this.#fullAhead(waitMs)
       if (!batch) {
         this.#later = setTimeout(() => this.#cut(), waitMs)
         return
@@ -92,6 +92,10 @@ export class BatchRunner {
       this.#batchesOut += 1
       void this.#run(batch)
     }
+  }
+
+  #fullAhead(waitMs: number): Batch<ItemInFlight> | undefined {
+    return waitMs <= mostAheadMs ? this.#options.batcher.takeFull() : undefined
   }
 
   /** Abandons what grows in a model process and `match` fits: it ends there within a step or two. */

@@ -9,6 +9,16 @@ const vectors = (count: number, predictMs: number): BatchOutcome => ({
   outcomes: Array.from({ length: count }, () => ({ ok: true, vector: new Float32Array([1]) })),
   predictMs,
 })
+/** One batch of 8 tokens runs, and is expected to take so long as the one before it. */
+async function busyComputer(passMs: number) {
+  const under = computerUnderTest()
+  const first = under.get('aaaaaaaa')
+  await under.ran(1)
+  under.batches[0]?.answer(vectors(1, passMs))
+  const running = under.get('bbbbbbbb')
+  await under.ran(2)
+  return { ...under, begun: [first, running].flat() }
+}
 /** Long enough for all that needs no clock to happen. */
 const turns = async () => {
   for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
@@ -100,13 +110,7 @@ describe('items', () => {
   })
 
   it('that fill a batch leave beside one that runs; those that do not wait for company', async () => {
-    const { batches, ran, get } = computerUnderTest()
-    const first = get('aaaaaaaa')
-    await ran(1)
-    // A pass of 8 tokens is expected to take so long from now on.
-    batches[0]?.answer(vectors(1, 90))
-    const running = get('bbbbbbbb')
-    await ran(2)
+    const { batches, ran, get, begun } = await busyComputer(90)
     const waiting = get('ccc')
     await turns()
     expect(batches).toHaveLength(2)
@@ -118,16 +122,11 @@ describe('items', () => {
     batches[2]?.answer()
     await ran(4)
     batches[3]?.answer()
-    expect(await Promise.all([first, running, waiting, more].flat())).toHaveLength(5)
+    expect(await Promise.all([begun, waiting, more].flat())).toHaveLength(5)
   })
 
   it('that fill a batch wait, too, where passes are so long that a more urgent one would wait with them', async () => {
-    const { batches, ran, get } = computerUnderTest()
-    const first = get('aaaaaaaa')
-    await ran(1)
-    batches[0]?.answer(vectors(1, 5000))
-    const running = get('bbbbbbbb')
-    await ran(2)
+    const { batches, ran, get, begun } = await busyComputer(5000)
     const low = get({ input: 'ccccc', priority: 9 }, { input: 'ddddd', priority: 9 })
     await turns()
     expect(batches).toHaveLength(2)
@@ -138,7 +137,7 @@ describe('items', () => {
     for (const at of [2, 3]) batches[at]?.answer()
     await ran(5)
     batches[4]?.answer()
-    expect(await Promise.all([first, running, low, urgent].flat())).toHaveLength(5)
+    expect(await Promise.all([begun, low, urgent].flat())).toHaveLength(5)
   })
 
   it('that wait reach the model by priority, the oldest of the most urgent first', async () => {

@@ -6,13 +6,13 @@ import {
   type ChunkResult,
   encodeSettled,
   type Foreseen,
-  inlineLimitBytes,
   type JobFacts,
   type JobProgress,
   type JobStore,
   limitsFrom,
   settledChannel,
   type TakenChunk,
+  travelling,
 } from '@millrace/jobs'
 import type { Emit } from './events.js'
 
@@ -53,8 +53,7 @@ export class SettledTeller {
       jobs.map(({ facts, progress, results }) => ({
         jobId: facts.id,
         progress,
-        outputs:
-          progress.status === 'succeeded' && isWhole(facts, results) && isSmall(results) ? results : null,
+        outputs: progress.status === 'succeeded' && isWhole(facts, results) ? travelling(results) : null,
       })),
     )
     try {
@@ -94,17 +93,10 @@ export function foresee(
     batchSize,
     error: null,
   }
-  return { facts, progress, withResults: isSmall(results) }
+  return { facts, progress }
 }
 
 /** Whether these are all results of the job. */
 function isWhole(facts: JobFacts, results: ReadonlyMap<number, Buffer>): boolean {
   return results.size === facts.slotCount
-}
-
-/** Whether they may travel in a message. */
-function isSmall(results: ReadonlyMap<number, Buffer>): boolean {
-  let bytes = 0
-  for (const result of results.values()) bytes += result.length
-  return bytes <= inlineLimitBytes
 }

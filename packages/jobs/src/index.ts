@@ -53,7 +53,7 @@ export {
   storedJob,
 } from './record.js'
 export { SettledChannel, settledChannel } from './settled-channel.js'
-export { encodeSettled, inlineLimitBytes, type SettledJob } from './settled-message.js'
+export { encodeSettled, type SettledJob, travelling } from './settled-message.js'
 export { Subscriber, type SubscriberOptions } from './subscriber.js'
 export {
   WebhookConsumer,

@@ -312,7 +312,6 @@ describe('what a worker has told as it stores', () => {
   const foreseen = (error: string) => ({
     facts,
     progress: { ...progress, error: { code: 'internal' as const, detail: error } },
-    withResults: true,
   })
 
   it('is told exactly when that call settles the job as succeeded, byte for byte', async () => {
@@ -326,11 +325,7 @@ describe('what a worker has told as it stores', () => {
     const told = foreseen('é')
     await store.storeChunk(result(id, 0, [[0, vector(0)]]), now, foreseen('first'))
     // Who foresaw it knows the record already.
-    expect(await store.storeChunk(last, now, told)).toEqual({
-      state: 'settled-now',
-      facts,
-      progress: told.progress,
-    })
+    expect(await store.storeChunk(last, now, told)).toEqual({ state: 'settled-now', ...told })
     await store.storeChunk(last, now, foreseen('again'))
     const outputs = new Map([
       [1, bytes],
@@ -342,20 +337,17 @@ describe('what a worker has told as it stores', () => {
   it('is told of all jobs of one turn in one message, without those that it is not told of', async () => {
     const { all } = await hearing()
     const ids = [await created(), await created(), await created()].map(({ id }) => id)
-    // The second one's results are too large to travel.
-    const withResults = (i: number) => i !== 1
+    // The second one's is too large to travel.
+    const bytesOf = (i: number) => (i === 1 ? Buffer.alloc(8193, vector(i)) : vector(i))
     const outcomes = await Promise.all([
-      ...ids.map((id, i) => {
-        const told = { facts, progress, withResults: withResults(i) }
-        return store.storeChunk(result(id, 0, [[0, vector(i)]]), now, told)
-      }),
-      store.storeChunk(result('nobody', 0, [[0, vector(9)]]), now, { facts, progress, withResults: true }),
+      ...ids.map((id, i) => store.storeChunk(result(id, 0, [[0, bytesOf(i)]]), now, { facts, progress })),
+      store.storeChunk(result('nobody', 0, [[0, vector(9)]]), now, { facts, progress }),
     ])
     expect(outcomes.map(({ state }) => state)).toEqual(['settled-now', 'settled-now', 'settled-now', 'gone'])
     const jobs = ids.map((jobId, i) => ({
       jobId,
       progress,
-      outputs: withResults(i) ? new Map([[0, vector(i)]]) : null,
+      outputs: i === 1 ? null : new Map([[0, vector(i)]]),
     }))
     expect(await all()).toEqual([jobs])
   })

@@ -36,7 +36,7 @@ import {
   unsettledLifeMs,
 } from './record.js'
 import { settledChannel } from './settled-channel.js'
-import { settledHeader } from './settled-message.js'
+import { settledHeader, travelling } from './settled-message.js'
 import { Together } from './together.js'
 
 export interface JobStoreOptions {
@@ -85,8 +85,6 @@ export interface ChunkResult extends ChunkRef {
 export interface Foreseen {
   facts: JobFacts
   progress: JobProgress
-  /** Whether the chunk's results are told as well. */
-  withResults: boolean
 }
 
 /** What became of the job when a chunk was stored or a status was given. */
@@ -306,9 +304,7 @@ export class JobStore {
     })
     return outcomes.map((outcome, i) => {
       const foreseen = all[i]?.foreseen
-      if (foreseen && outcome[0] === 'told') {
-        return { state: 'settled-now', facts: foreseen.facts, progress: foreseen.progress }
-      }
+      if (foreseen && outcome[0] === 'told') return { state: 'settled-now', ...foreseen }
       return outcomeOf(outcome)
     })
   }
@@ -470,7 +466,7 @@ function eventOf([id, flat]: [id: string, flat: string[]]): StoredEvent {
 /** As store-chunks.lua names them. */
 function argumentsOfResult({ result, nowMs, foreseen }: Storing): (string | number | Buffer)[] {
   const { jobId, results: outputs } = result
-  const told = foreseen?.withResults ? outputs : null
+  const told = travelling(outputs)
   return [
     nowMs,
     result.chunk,

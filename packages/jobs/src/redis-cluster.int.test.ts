@@ -76,11 +76,7 @@ it('jobs of one moment are written, listed, queued, taken, stored and told, each
   }
   const storing = deliveries.map(({ jobId }, i) => {
     const { known: _known, chunks: _chunks, ...facts } = jobs[i] ?? newJob()
-    return worker.storeChunk(result(jobId, 0, [[0, vector(i)]]), nowMs, {
-      facts,
-      progress,
-      withResults: true,
-    })
+    return worker.storeChunk(result(jobId, 0, [[0, vector(i)]]), nowMs, { facts, progress })
   })
   expect((await Promise.all(storing)).map(({ state }) => state)).toEqual(jobs.map(() => 'settled-now'))
   const told = await Promise.all(tellings)

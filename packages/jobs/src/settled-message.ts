@@ -14,7 +14,14 @@ export interface SettledJob {
 }
 
 /** Results up to this size travel in the message: some five embeddings of 384 numbers. */
-export const inlineLimitBytes = 8192
+const inlineLimitBytes = 8192
+
+/** All results of a job, where they are small enough for its message. */
+export function travelling(results: ReadonlyMap<number, Buffer>): ReadonlyMap<number, Buffer> | null {
+  let bytes = 0
+  for (const result of results.values()) bytes += result.length
+  return bytes <= inlineLimitBytes ? results : null
+}
 
 interface Header {
   jobId: string
